@@ -1,0 +1,1 @@
+"""Human-robot perception from RGB-D: skeletons, object poses and imitation targets."""

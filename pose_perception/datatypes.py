@@ -1,0 +1,191 @@
+"""Results and inputs that pass between the stages.
+
+Conventions: metres, seconds, pixels with the origin at the centre of the top left pixel; the camera optical frame has
+x to the right, y down and z forward. Arrays are validated once, at birth. Nothing is invented: what is not known is
+NaN and carries the state that says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from pose_perception.errors import InvalidInputError
+
+FloatArray = npt.NDArray[np.floating]
+
+
+class KeypointState(IntEnum):
+    """Where the 3D position of a keypoint comes from. Values equal the constants of `msg/Keypoint.msg`."""
+
+    MISSING = 0
+    MEASURED = 1
+    INFERRED = 2
+
+
+class TrackingState(IntEnum):
+    """How a track knows its present state. Values equal the constants of `msg/Skeleton.msg`."""
+
+    TRACKED = 0
+    PREDICTED = 1
+    LOST = 2
+
+
+@dataclass(frozen=True)
+class CameraIntrinsics:
+    """Pinhole camera without distortion.
+
+    Attributes:
+        width, height: Image size in pixels.
+        fx, fy: Focal lengths in pixels.
+        cx, cy: Principal point in pixels.
+
+    Raises:
+        InvalidInputError: a size or focal length is not positive, or a value is not finite.
+    """
+
+    width: int
+    height: int
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+
+    def __post_init__(self) -> None:
+        if self.width <= 0 or self.height <= 0:
+            raise InvalidInputError(f"camera size must be positive, got {self.width}x{self.height}")
+        values = (self.fx, self.fy, self.cx, self.cy)
+        if not np.all(np.isfinite(values)) or self.fx <= 0 or self.fy <= 0:
+            raise InvalidInputError(
+                f"camera intrinsics must be finite with positive focal lengths, got fx={self.fx}, fy={self.fy}, "
+                f"cx={self.cx}, cy={self.cy}; an uncalibrated camera driver publishes zeros"
+            )
+
+
+@dataclass(frozen=True)
+class RgbdFrame:
+    """One colour image with the depth registered to it.
+
+    Attributes:
+        color: RGB image with shape (height, width, 3), uint8.
+        depth: Depth along the optical axis in metres with shape (height, width), float32; NaN or 0 where the sensor
+            saw nothing. None when there is no depth at all.
+        camera: Intrinsics of the colour camera.
+        stamp_ns: Acquisition time in nanoseconds.
+        frame_id: Name of the optical frame.
+
+    Raises:
+        InvalidInputError: shapes or types do not fit together.
+    """
+
+    color: npt.NDArray[np.uint8]
+    depth: npt.NDArray[np.float32] | None
+    camera: CameraIntrinsics
+    stamp_ns: int = 0
+    frame_id: str = ""
+
+    def __post_init__(self) -> None:
+        size = (self.camera.height, self.camera.width)
+        if self.color.dtype != np.uint8 or self.color.shape != (*size, 3):
+            raise InvalidInputError(
+                f"colour must be uint8 with shape {(*size, 3)} as the camera says, "
+                f"got {self.color.dtype} with shape {self.color.shape}"
+            )
+        if self.depth is not None and (self.depth.dtype != np.float32 or self.depth.shape != size):
+            raise InvalidInputError(
+                f"depth must be float32 metres with shape {size}, registered to colour, "
+                f"got {self.depth.dtype} with shape {self.depth.shape}"
+            )
+
+
+@dataclass(frozen=True)
+class PoseEstimates:
+    """What an estimator found in one image: N people with K keypoints each, in the order of its topology.
+
+    Attributes:
+        pixels: Keypoints in the image with shape (N, K, 2), px; NaN where the estimator has no opinion.
+        scores: Confidence of each keypoint with shape (N, K), 0 to 1.
+        boxes: Person boxes (x0, y0, x1, y1) with shape (N, 4), px.
+        person_scores: Confidence of each person with shape (N,), 0 to 1.
+        world: Metric landmarks relative to the mid-hip with shape (N, K, 3), metres, axes of the camera; NaN where
+            the estimator has none.
+
+    Raises:
+        InvalidInputError: shapes do not fit together.
+    """
+
+    pixels: FloatArray
+    scores: FloatArray
+    boxes: FloatArray
+    person_scores: FloatArray
+    world: FloatArray
+
+    def __post_init__(self) -> None:
+        n, k = self.scores.shape
+        expected = {"pixels": (n, k, 2), "boxes": (n, 4), "person_scores": (n,), "world": (n, k, 3)}
+        for name, shape in expected.items():
+            if getattr(self, name).shape != shape:
+                raise InvalidInputError(f"{name} must have shape {shape}, got {getattr(self, name).shape}")
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def select(self, index: npt.ArrayLike) -> PoseEstimates:
+        """Return the people chosen by a boolean mask or an index array with shape (M,)."""
+        index = np.asarray(index)
+        return PoseEstimates(
+            self.pixels[index], self.scores[index], self.boxes[index], self.person_scores[index], self.world[index]
+        )
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """One tracked person in one frame, K keypoints in the order of the topology.
+
+    Attributes:
+        id: Unique while the process runs; starts with a letter.
+        score: Confidence that this is a person, 0 to 1.
+        tracking_state: Whether the frame shows the person or the track predicts them.
+        box: (x0, y0, x1, y1) in the colour image, px, shape (4,).
+        pixels: Keypoints in the colour image, shape (K, 2), px; NaN when unknown.
+        scores: Confidence of each keypoint, shape (K,), 0 to 1.
+        positions: Joint centres in the camera optical frame, shape (K, 3), metres; NaN when missing.
+        covariances: Covariance of each position, shape (K, 3, 3), square metres; NaN when missing.
+        states: `KeypointState` of each position, shape (K,), uint8.
+        velocity: Of the body in the camera optical frame, shape (3,), metres per second; NaN when unknown.
+        camera_from_torso: Torso pose, shape (4, 4): origin mid-hip, x forward out of the chest, z towards the head;
+            None when the torso is not seen well enough.
+
+    Raises:
+        InvalidInputError: shapes do not fit together.
+    """
+
+    id: str
+    score: float
+    tracking_state: TrackingState
+    box: FloatArray
+    pixels: FloatArray
+    scores: FloatArray
+    positions: FloatArray
+    covariances: FloatArray
+    states: npt.NDArray[np.uint8]
+    velocity: FloatArray
+    camera_from_torso: FloatArray | None
+
+    def __post_init__(self) -> None:
+        k = len(self.scores)
+        expected = {
+            "box": (4,),
+            "pixels": (k, 2),
+            "scores": (k,),
+            "positions": (k, 3),
+            "covariances": (k, 3, 3),
+            "states": (k,),
+            "velocity": (3,),
+        }
+        for name, shape in expected.items():
+            if getattr(self, name).shape != shape:
+                raise InvalidInputError(f"{name} must have shape {shape}, got {getattr(self, name).shape}")

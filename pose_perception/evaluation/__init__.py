@@ -1,0 +1,1 @@
+"""Accuracy against labels and ground truth."""

@@ -1,0 +1,1 @@
+"""Cameras, poses, filters and depth maps. Needs NumPy and OpenCV only."""

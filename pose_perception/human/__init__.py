@@ -1,0 +1,1 @@
+"""People: keypoints, lifting to metric 3D, tracking."""

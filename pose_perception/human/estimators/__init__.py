@@ -1,0 +1,1 @@
+"""Keypoint estimators, one file each."""

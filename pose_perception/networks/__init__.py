@@ -1,0 +1,1 @@
+"""Trained networks: weights, importers and the runtimes that execute them."""

@@ -1,0 +1,1 @@
+"""Readers that turn network files into PyTorch modules."""

@@ -1,0 +1,1 @@
+"""Executables: thin shells around the pipelines."""

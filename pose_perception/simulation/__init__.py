@@ -1,0 +1,1 @@
+"""RGB-D scenes with exact ground truth."""
