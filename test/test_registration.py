@@ -1,0 +1,63 @@
+"""Tests for geometry/registration.py."""
+
+import numpy as np
+import pytest
+
+from pose_perception.datatypes import CameraIntrinsics
+from pose_perception.errors import InvalidInputError
+from pose_perception.geometry.registration import register_depth
+
+DEPTH_CAMERA = CameraIntrinsics(212, 120, 106.0, 106.0, 106.0, 60.0)
+
+
+def _color_camera(magnification: float) -> CameraIntrinsics:
+    f = 106.0 * magnification
+    return CameraIntrinsics(
+        int(160 * magnification), int(100 * magnification), f, f, 80 * magnification, 50 * magnification
+    )
+
+
+@pytest.mark.parametrize("magnification", [0.5, 1.0, 1.6, 3.3])  # shrinks, equal, one dilation, coarse warp
+def test_slanted_plane_keeps_its_equation_in_the_colour_camera(magnification: float) -> None:
+    # Plane z = 2 + 0.3 x in the depth camera, moved by 5 cm along x: z = 2 + 0.3 (x - 0.05) in the colour camera.
+    u = np.broadcast_to((np.arange(212) - 106.0) / 106.0, (120, 212))
+    depth = (2 / (1 - 0.3 * u)).astype(np.float32)
+    transform = np.eye(4)
+    transform[0, 3] = 0.05
+    camera = _color_camera(magnification)
+    registered = register_depth(depth, DEPTH_CAMERA, camera, transform)
+    x = (np.arange(camera.width) - camera.cx) / camera.fx
+    expected = np.broadcast_to((2 - 0.3 * 0.05) / (1 - 0.3 * x), registered.shape)
+    assert registered.shape == (camera.height, camera.width)
+    assert np.isnan(registered).mean() < 0.03
+    # A colour pixel takes the value of the depth pixel that covers it: off by one depth pixel at most.
+    assert np.nanmax(np.abs(registered - expected)) < 2 * 0.3 * 2.6**2 / 106
+
+
+def test_near_surface_hides_the_far_one() -> None:
+    depth = np.full((120, 212), 3.0, np.float32)
+    depth[40:80, 90:130] = 1.0
+    transform = np.eye(4)
+    transform[0, 3] = 0.1  # the near square moves right by 10.6 px, the wall by 3.5 px
+    registered = register_depth(depth, DEPTH_CAMERA, DEPTH_CAMERA, transform)
+    square = registered[42:78, 102:139]
+    assert np.nanmax(square) == pytest.approx(1.0)
+    assert np.isnan(registered[42:78, 94:99]).all()  # uncovered behind the square: unknown, not invented
+
+
+def test_unknown_depth_stays_unknown() -> None:
+    depth = np.zeros((120, 212), np.float32)
+    depth[:, 100:] = np.nan
+    assert np.isnan(register_depth(depth, DEPTH_CAMERA, DEPTH_CAMERA, np.eye(4))).all()
+
+
+def test_wrong_size_and_wrong_unit_are_refused() -> None:
+    depth = np.ones((120, 212), np.float32)
+    with pytest.raises(InvalidInputError, match="shape"):
+        register_depth(depth[:100], DEPTH_CAMERA, DEPTH_CAMERA, np.eye(4))
+    in_millimetres = np.eye(4)
+    in_millimetres[0, 3] = 15.0
+    with pytest.raises(InvalidInputError, match="metres"):
+        register_depth(depth, DEPTH_CAMERA, DEPTH_CAMERA, in_millimetres)
+    with pytest.raises(InvalidInputError, match="rotation"):
+        register_depth(depth, DEPTH_CAMERA, DEPTH_CAMERA, np.diag([1.0, 1.0, -1.0, 1.0]))
