@@ -1,0 +1,47 @@
+"""The only place where messages are read and built, one module per kind of message."""
+
+from pose_perception.ros.conversions.diagnostics import diagnostic_message
+from pose_perception.ros.conversions.images import (
+    camera_from_info,
+    camera_info_message,
+    color_from_message,
+    color_message,
+    depth_from_message,
+    depth_message,
+    is_distorted,
+)
+from pose_perception.ros.conversions.markers import marker_array_message
+from pose_perception.ros.conversions.skeletons import (
+    ground_truth_skeletons,
+    skeleton_array_message,
+    skeletons_from_message,
+)
+from pose_perception.ros.conversions.transforms import (
+    header_message,
+    matrix_from_pose,
+    matrix_from_transform,
+    pose_message,
+    stamp_ns,
+    transform_message,
+)
+
+__all__ = [
+    "camera_from_info",
+    "camera_info_message",
+    "color_from_message",
+    "color_message",
+    "depth_from_message",
+    "depth_message",
+    "diagnostic_message",
+    "ground_truth_skeletons",
+    "header_message",
+    "is_distorted",
+    "marker_array_message",
+    "matrix_from_pose",
+    "matrix_from_transform",
+    "pose_message",
+    "skeleton_array_message",
+    "skeletons_from_message",
+    "stamp_ns",
+    "transform_message",
+]

@@ -1,0 +1,106 @@
+"""Headers, poses and transforms."""
+
+from __future__ import annotations
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import Point, Pose, Quaternion, Transform, TransformStamped, Vector3
+from std_msgs.msg import Header
+
+from pose_perception.datatypes import FloatArray
+from pose_perception.errors import InvalidInputError
+
+_NS_PER_S = 1_000_000_000
+
+
+def stamp_ns(header: Header) -> int:
+    """Return the stamp of a header in nanoseconds."""
+    return header.stamp.sec * _NS_PER_S + header.stamp.nanosec
+
+
+def header_message(time_ns: int, frame_id: str) -> Header:
+    """Build a header from a stamp in nanoseconds and the name of a frame."""
+    seconds, nanoseconds = divmod(time_ns, _NS_PER_S)
+    return Header(stamp=Time(sec=seconds, nanosec=nanoseconds), frame_id=frame_id)
+
+
+def matrix_from_quaternion(x: float, y: float, z: float, w: float) -> FloatArray:
+    """Return the rotation matrix with shape (3, 3) of a quaternion that need not have unit length.
+
+    Raises:
+        InvalidInputError: the quaternion has no direction.
+    """
+    norm = float(np.sqrt(x * x + y * y + z * z + w * w))
+    if not np.isfinite(norm) or norm < 1e-9:
+        raise InvalidInputError(f"quaternion ({x}, {y}, {z}, {w}) is no rotation; no rotation at all is (0, 0, 0, 1)")
+    x, y, z, w = x / norm, y / norm, z / norm, w / norm
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+
+
+def quaternion_from_matrix(rotation: FloatArray) -> FloatArray:
+    """Return the unit quaternion (x, y, z, w) with shape (4,), w >= 0, of a rotation matrix with shape (3, 3)."""
+    # The quaternion is the eigenvector of the largest eigenvalue of this symmetric matrix: Bar-Itzhack, "New method
+    # for extracting the quaternion from a rotation matrix", 2000. It also takes the nearest rotation of a noisy matrix.
+    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = np.asarray(rotation, float)
+    symmetric = np.array(
+        [
+            [xx - yy - zz, xy + yx, xz + zx, zy - yz],
+            [xy + yx, yy - xx - zz, yz + zy, xz - zx],
+            [xz + zx, yz + zy, zz - xx - yy, yx - xy],
+            [zy - yz, xz - zx, yx - xy, xx + yy + zz],
+        ]
+    )
+    quaternion = np.linalg.eigh(symmetric)[1][:, -1]
+    return quaternion if quaternion[3] >= 0 else -quaternion
+
+
+def matrix_from_pose(pose: Pose) -> FloatArray:
+    """Return a pose as matrix with shape (4, 4).
+
+    Raises:
+        InvalidInputError: the orientation is no rotation.
+    """
+    return _matrix(pose.position, pose.orientation)
+
+
+def pose_message(matrix: FloatArray | None) -> Pose:
+    """Build a pose from a matrix with shape (4, 4); None becomes NaN everywhere."""
+    if matrix is None:
+        nan = float("nan")
+        return Pose(position=Point(x=nan, y=nan, z=nan), orientation=Quaternion(x=nan, y=nan, z=nan, w=nan))
+    x, y, z = (float(value) for value in matrix[:3, 3])
+    return Pose(position=Point(x=x, y=y, z=z), orientation=_quaternion_message(matrix))
+
+
+def matrix_from_transform(message: TransformStamped) -> FloatArray:
+    """Return `parent_from_child` with shape (4, 4) of a transform.
+
+    Raises:
+        InvalidInputError: the rotation is none.
+    """
+    return _matrix(message.transform.translation, message.transform.rotation)
+
+
+def transform_message(parent_from_child: FloatArray, child_frame: str, parent: Header) -> TransformStamped:
+    """Build a transform from a matrix with shape (4, 4); stamp and parent frame come from the header."""
+    x, y, z = (float(value) for value in parent_from_child[:3, 3])
+    transform = Transform(translation=Vector3(x=x, y=y, z=z), rotation=_quaternion_message(parent_from_child))
+    return TransformStamped(header=parent, child_frame_id=child_frame, transform=transform)
+
+
+def _matrix(translation: Point | Vector3, rotation: Quaternion) -> FloatArray:
+    matrix = np.eye(4)
+    matrix[:3, :3] = matrix_from_quaternion(rotation.x, rotation.y, rotation.z, rotation.w)
+    matrix[:3, 3] = translation.x, translation.y, translation.z
+    return matrix
+
+
+def _quaternion_message(matrix: FloatArray) -> Quaternion:
+    x, y, z, w = (float(value) for value in quaternion_from_matrix(matrix[:3, :3]))
+    return Quaternion(x=x, y=y, z=z, w=w)
