@@ -1,0 +1,141 @@
+"""The networks that this package knows: how their input is made and what their results mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pose_perception.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pose_perception.networks.importers.graph import Graph
+
+_BLAZEPOSE = {
+    "landmarks": "Identity",
+    "presence": "Identity_1",
+    "segmentation": "Identity_2",
+    "heatmap": "Identity_3",
+    "world": "Identity_4",
+}
+_HAND = {"landmarks": "Identity", "presence": "Identity_1", "handedness": "Identity_2", "world": "Identity_3"}
+_DETECTOR = {"boxes": "Identity", "scores": "Identity_1"}
+_TENSORFLOW = "StatefulPartitionedCall/"
+# The factor as the MoveNet graphs store it: 2/255 in float16.
+_MOVENET_SCALE = 0.007843017578125
+_SINGLE_POSE = {
+    "center": "Sigmoid_1",
+    "kpt_heatmap": "Sigmoid",
+    "kpt_regress": "kpt_regress_0/conv2d_6/BiasAdd",
+    "kpt_offset": "kpt_offset_0/conv2d_7/BiasAdd",
+}
+_MULTIPOSE = {
+    "center": "Sigmoid",
+    "box_scale": "box_scale_0/conv2d_5/BiasAdd",
+    "box_offset": "box_offset_0/conv2d_6/BiasAdd",
+    "kpt_heatmap": "Sigmoid_1",
+    "kpt_regress": "kpt_regress_0/conv2d_8/BiasAdd",
+    "kpt_offset": "kpt_offset_0/conv2d_9/BiasAdd",
+}
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """How to import one network.
+
+    Attributes:
+        name: Name in the catalogue and in the weights manifest.
+        input_size: (height, width) in pixels.
+        outputs: Name of a result to name of its tensor in the file. Results are float32, batch first, channels last.
+        scale, offset: Input range: pixel * scale + offset.
+        input_tensor: Where the graph is entered (TensorFlow graphs only).
+        size_multiple: Other input sizes must be multiples of this; None when the size is fixed.
+    """
+
+    name: str
+    input_size: tuple[int, int]
+    outputs: Mapping[str, str]
+    scale: float = 1 / 255
+    offset: float = 0.0
+    input_tensor: str | None = None
+    size_multiple: int | None = None
+
+    def build(self, content: Sequence[bytes], input_size: tuple[int, int], outputs: Mapping[str, str]) -> Graph:
+        """Return the network as a PyTorch module.
+
+        Args:
+            content: The files of its weights.
+            input_size: (height, width) in pixels, as `check_size` accepts it.
+            outputs: The part of `outputs` that is wanted.
+        """
+        if self.input_tensor is None:
+            from pose_perception.networks.importers.tflite import import_tflite
+
+            return import_tflite(content[0], outputs, self.scale, self.offset)
+        from pose_perception.networks.importers.tensorflow import import_tensorflow, read_tfjs
+
+        graph = read_tfjs(content[0], content[1])
+        return import_tensorflow(graph, self.input_tensor, input_size, outputs, self.scale, self.offset)
+
+    def check_size(self, size: tuple[int, int] | None) -> tuple[int, int]:
+        """Return the input size to use.
+
+        Raises:
+            ConfigurationError: the network does not work at that size.
+        """
+        if size is None or tuple(size) == self.input_size:
+            return self.input_size
+        if self.size_multiple is None:
+            raise ConfigurationError(f"{self.name} only works at {self.input_size}, not at {tuple(size)}")
+        if any(side <= 0 or side % self.size_multiple for side in size):
+            raise ConfigurationError(f"{self.name}: height and width must be multiples of {self.size_multiple}")
+        return (int(size[0]), int(size[1]))
+
+    def check_outputs(self, names: Sequence[str] | None) -> dict[str, str]:
+        """Return the results to compute.
+
+        Raises:
+            ConfigurationError: the network has no result of that name.
+        """
+        unknown = sorted(set(names or ()) - set(self.outputs))
+        if unknown:
+            raise ConfigurationError(f"{self.name} has no result {unknown[0]!r}; it has {', '.join(self.outputs)}")
+        return {name: tensor for name, tensor in self.outputs.items() if names is None or name in names}
+
+
+def _movenet(name: str, size: tuple[int, int], outputs: Mapping[str, str], multiple: int | None) -> NetworkSpec:
+    return NetworkSpec(
+        name,
+        size,
+        {key: _TENSORFLOW + tensor for key, tensor in outputs.items()},
+        _MOVENET_SCALE,
+        -1.0,
+        f"{_TENSORFLOW}sub_1",
+        multiple,
+    )
+
+
+_SPECS = (
+    NetworkSpec("blazepose_detector", (224, 224), _DETECTOR, 2 / 255, -1.0),
+    *(NetworkSpec(f"blazepose_{size}", (256, 256), _BLAZEPOSE) for size in ("lite", "full", "heavy")),
+    _movenet("movenet_multipose", (256, 256), _MULTIPOSE, 32),
+    _movenet("movenet_thunder", (256, 256), _SINGLE_POSE, None),
+    _movenet("movenet_lightning", (192, 192), _SINGLE_POSE, None),
+    *(NetworkSpec(f"palm_detector_{size}", (192, 192), _DETECTOR) for size in ("lite", "full")),
+    *(NetworkSpec(f"hand_landmarks_{size}", (224, 224), _HAND) for size in ("lite", "full")),
+    NetworkSpec("hand_recrop", (256, 256), {"crop": "output_crop"}),
+    NetworkSpec("face_detector", (128, 128), {"boxes": "regressors", "scores": "classificators"}, 2 / 255, -1.0),
+    NetworkSpec("face_landmarks", (192, 192), {"landmarks": "conv2d_21", "presence": "conv2d_31"}),
+)
+CATALOGUE = {spec.name: spec for spec in _SPECS}
+
+
+def find_spec(name: str) -> NetworkSpec:
+    """Return the description of a network.
+
+    Raises:
+        ConfigurationError: there is none of that name; the message lists the names.
+    """
+    if name not in CATALOGUE:
+        raise ConfigurationError(f"unknown network {name!r}; known: {', '.join(CATALOGUE)}")
+    return CATALOGUE[name]

@@ -1,0 +1,196 @@
+"""The weights manifest and the cache: which files there are, where they lie, and whether they are what they should be.
+
+`config/weights.yaml` names every file with its source, licence and sha256. Nothing is loaded without that check.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pose_perception.errors import ConfigurationError, WeightsError
+
+FETCH_COMMAND = "pose-perception weights fetch"
+
+
+@dataclass(frozen=True)
+class Package:
+    """A published npm package that holds weights.
+
+    Attributes:
+        name: Name in the registry.
+        version: Exact version.
+        license: SPDX name of its licence.
+    """
+
+    name: str
+    version: str
+    license: str
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.version}"
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """One file of a network.
+
+    Attributes:
+        path: Path inside the package.
+        sha256: Of the bytes that belong to the network.
+        start: First of these bytes in the file.
+        stop: The byte behind the last one; None for the end of the file.
+    """
+
+    path: str
+    sha256: str
+    start: int = 0
+    stop: int | None = None
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Everything known about the weights of one network.
+
+    Attributes:
+        name: Name of the network.
+        package: Where it is published.
+        license: SPDX name of the licence of the network.
+        files: Its files, in the order in which its importer wants them.
+    """
+
+    name: str
+    package: Package
+    license: str
+    files: tuple[WeightFile, ...]
+
+    @property
+    def digest(self) -> str:
+        """Return one sha256 over all files."""
+        return hashlib.sha256("".join(file.sha256 for file in self.files).encode()).hexdigest()
+
+    def cached_path(self, file: WeightFile) -> Path:
+        """Return where the cache keeps a file; the name changes with the content, so versions live side by side."""
+        return cache_directory() / "weights" / f"{self.name}-{file.sha256[:12]}{Path(file.path).suffix}"
+
+    def read(self) -> list[bytes]:
+        """Return the content of all files after comparing their sha256.
+
+        Raises:
+            WeightsError: a file is missing or altered.
+        """
+        return [self._read_file(file) for file in self.files]
+
+    def _read_file(self, file: WeightFile) -> bytes:
+        path = self.cached_path(file)
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise WeightsError(
+                f"the weights of {self.name} are not in the cache ({path}: {error.strerror}); run `{FETCH_COMMAND}`"
+            ) from error
+        if hashlib.sha256(content).hexdigest() != file.sha256:
+            raise WeightsError(f"the weights of {self.name} are altered or incomplete ({path}); run `{FETCH_COMMAND}`")
+        return content
+
+
+def cache_directory() -> Path:
+    """Return the cache of the package: environment variable POSE_PERCEPTION_CACHE, or ~/.cache/pose_perception."""
+    return Path(os.environ.get("POSE_PERCEPTION_CACHE") or Path.home() / ".cache" / "pose_perception")
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that another process sees it whole or not at all.
+
+    Args:
+        path: Destination; its folder is made.
+        content: What to write.
+
+    Raises:
+        WeightsError: the folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(content)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise WeightsError(
+            f"cannot write to the cache: {error}; set POSE_PERCEPTION_CACHE to another folder"
+        ) from error
+
+
+def find_manifest() -> Path:
+    """Return `weights.yaml` of the source tree or of the installed package.
+
+    Raises:
+        ConfigurationError: it is in neither place.
+    """
+    package = Path(__file__).absolute().parents[1]
+    candidates = [package.parent / "config"]  # source tree
+    # Installed: <prefix>/lib/python3.X/site-packages/pose_perception, on Debian also below <prefix>/local.
+    candidates += [parent / "share" / "pose_perception" / "config" for parent in package.parents]
+    for folder in candidates:
+        if (folder / "weights.yaml").is_file():
+            return folder / "weights.yaml"
+    raise ConfigurationError(
+        f"weights.yaml is missing: neither in {candidates[0]} nor installed under share/; reinstall"
+    )
+
+
+def load_manifest(path: Path | None = None) -> dict[str, Weights]:
+    """Return the entries of a manifest by name of the network.
+
+    Args:
+        path: The YAML file; None for the one that belongs to the package.
+
+    Raises:
+        ConfigurationError: the file cannot be read or an entry lacks something.
+    """
+    return _parse_manifest(path or find_manifest())
+
+
+def find_weights(name: str) -> Weights:
+    """Return the manifest entry of a network.
+
+    Raises:
+        ConfigurationError: there is none of that name; the message lists the names.
+    """
+    manifest = load_manifest()
+    if name not in manifest:
+        raise ConfigurationError(f"no weights for network {name!r}; known: {', '.join(sorted(manifest))}")
+    return manifest[name]
+
+
+@lru_cache(maxsize=4)
+def _parse_manifest(path: Path) -> dict[str, Weights]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        packages = {
+            key: Package(item["npm"], item["version"], item["license"]) for key, item in content["packages"].items()
+        }
+        return {name: _parse_entry(name, item, packages) for name, item in content["networks"].items()}
+    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigurationError(f"{path} is no weights manifest: {error!r}") from error
+
+
+def _parse_entry(name: str, item: Mapping[str, Any], packages: Mapping[str, Package]) -> Weights:
+    package = packages[item["package"]]
+    files = []
+    for file in item["files"]:
+        start, stop = file.get("bytes", (0, None))
+        files.append(WeightFile(file["path"], file["sha256"], start, stop))
+    return Weights(name, package, item.get("license", package.license), tuple(files))
