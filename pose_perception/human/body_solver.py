@@ -1,0 +1,117 @@
+"""Depths of a body's keypoints along their viewing rays, from everything that is known of them.
+
+A keypoint's pixel fixes its ray; one number a keypoint is left, its depth. Three kinds of knowledge meet in a small
+robust least-squares problem, solved for all people at once by Gauss-Newton with iterated reweighting: the measured
+surface (with outliers: a hand in front, a wall behind), bone lengths, and the network's metric landmarks, which say
+which end of a bone is nearer.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pose_perception.datatypes import FloatArray
+
+_ITERATIONS = 10
+# Residual beyond which a measured depth loses its influence, metres (scale of the Geman-McClure weight).
+_OUTLIER_SCALE_M = 0.10
+# A keypoint that nothing else holds stays near its first guess; metres.
+_GUESS_SIGMA_M = 0.5
+
+
+class BodyProblem(NamedTuple):
+    """Everything that is known of N bodies with K keypoints and B bones.
+
+    Attributes:
+        rays: Viewing rays with unit depth, shape (N, K, 3); NaN where the keypoint has no pixel.
+        guess: First guess of the depths with shape (N, K), metres.
+        measured: Measured depth of the joint centres with shape (N, K), metres; NaN where there is none.
+        measured_sigma: Its standard deviation with shape (N, K), metres.
+        starts, ends: Keypoints that the bones connect, shape (B,).
+        lengths, length_sigmas: Bone lengths with shape (N, B), metres.
+        relative: Depth of each bone's end minus that of its start, by the network, shape (N, B), metres; NaN where
+            unknown.
+        relative_sigma: Standard deviation of `relative` with shape (N, B), metres.
+    """
+
+    rays: FloatArray
+    guess: FloatArray
+    measured: FloatArray
+    measured_sigma: FloatArray
+    starts: npt.NDArray[np.int64]
+    ends: npt.NDArray[np.int64]
+    lengths: FloatArray
+    length_sigmas: FloatArray
+    relative: FloatArray
+    relative_sigma: FloatArray
+
+
+class BodySolution(NamedTuple):
+    """Depths of N bodies with K keypoints.
+
+    Attributes:
+        depth: Depth of each keypoint with shape (N, K), metres; NaN where the keypoint has no pixel.
+        sigma: Standard deviation of the depth with shape (N, K), metres.
+        weight: How far each measurement was believed with shape (N, K), 0 to 1; 0 without a measurement.
+    """
+
+    depth: FloatArray
+    sigma: FloatArray
+    weight: FloatArray
+
+
+def solve_bodies(problem: BodyProblem) -> BodySolution:
+    """Find the depths that agree best with measurements, bone lengths and the network's landmarks."""
+    has_pixel = np.isfinite(problem.rays).all(axis=2)
+    rays = np.where(has_pixel[..., None], problem.rays, 0.0)
+    both_ends = has_pixel[:, problem.starts] & has_pixel[:, problem.ends]
+    depth = problem.guess.copy()
+    for _ in range(_ITERATIONS):
+        hessian, gradient, weight = _normal_equations(problem, rays, both_ends, depth)
+        step = np.linalg.solve(hessian, -gradient[..., None])[..., 0]
+        depth = np.maximum(depth + np.clip(step, -0.3, 0.3), 0.05)
+    variance = np.linalg.inv(hessian).diagonal(axis1=1, axis2=2)
+    unknown = np.where(has_pixel, 0.0, np.nan)
+    return BodySolution(depth + unknown, np.sqrt(variance) + unknown, weight)
+
+
+def _normal_equations(
+    problem: BodyProblem, rays: FloatArray, both_ends: npt.NDArray[np.bool_], depth: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return Hessian (N, K, K), gradient (N, K) and measurement weights (N, K) at the given depths."""
+    people, keypoints = depth.shape
+    bones = len(problem.starts)
+    hessian = np.zeros((people, keypoints, keypoints))
+    diagonal = np.einsum("nkk->nk", hessian)  # a view
+    # First guess.
+    diagonal += 1 / _GUESS_SIGMA_M**2
+    gradient = (depth - problem.guess) / _GUESS_SIGMA_M**2
+    # Measured surface: Geman-McClure weights let outliers go.
+    residual = np.nan_to_num(depth - problem.measured)
+    weight = np.isfinite(problem.measured) / np.square(1 + np.square(residual / _OUTLIER_SCALE_M))
+    information = weight / np.square(np.where(weight > 0, problem.measured_sigma, 1.0))
+    diagonal += information
+    gradient += information * residual
+    # Bones: one row for the length, one for the relative depth; both touch two depths.
+    rows = np.arange(bones)
+    points = rays * depth[..., None]
+    along = points[:, problem.ends] - points[:, problem.starts]
+    length = np.linalg.norm(along, axis=2)
+    direction = along / np.maximum(length, 1e-6)[..., None]
+    jacobian = np.zeros((people, 2 * bones, keypoints))
+    jacobian[:, rows, problem.ends] = np.einsum("nbi,nbi->nb", direction, rays[:, problem.ends])
+    jacobian[:, rows, problem.starts] = -np.einsum("nbi,nbi->nb", direction, rays[:, problem.starts])
+    jacobian[:, bones + rows, problem.ends] = 1.0
+    jacobian[:, bones + rows, problem.starts] = -1.0
+    difference = depth[:, problem.ends] - depth[:, problem.starts] - problem.relative
+    bone_residual = np.concatenate([length - problem.lengths, np.nan_to_num(difference)], axis=1)
+    sigma = np.concatenate([problem.length_sigmas, problem.relative_sigma], axis=1)
+    usable = np.concatenate([both_ends, both_ends & np.isfinite(problem.relative)], axis=1)
+    bone_information = usable / np.square(sigma)
+    weighted = jacobian * bone_information[..., None]
+    hessian += np.einsum("nrk,nrl->nkl", weighted, jacobian, optimize=True)
+    gradient += np.einsum("nrk,nr->nk", weighted, bone_residual)
+    return hessian, gradient, weight

@@ -1,0 +1,88 @@
+"""From an RGB-D frame to tracked metric skeletons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pose_perception.config import Config, option
+from pose_perception.datatypes import RgbdFrame, Skeleton
+from pose_perception.human.estimators.base import Estimator
+from pose_perception.human.estimators.registry import ESTIMATORS, make_estimator
+from pose_perception.human.lifting import Lifter, LiftingConfig
+from pose_perception.human.similarity import suppress_duplicates
+from pose_perception.human.topology import Topology
+from pose_perception.human.tracking import Tracker, TrackingConfig
+
+
+@dataclass(frozen=True)
+class HumanConfig(Config):
+    """The whole of the human pipeline."""
+
+    device: str = option("auto", "Where the networks run.", choices=("auto", "cuda", "cpu"))
+    estimator: str = option("default", "Which keypoint estimator to use.", choices=tuple(ESTIMATORS))
+    detect_every: int = option(
+        5, "Search the whole image for people every so many frames; tracked people are looked at in each.", minimum=1
+    )
+    min_person_score: float = option(0.2, "People below this confidence are not reported.", minimum=0.0, maximum=1.0)
+    duplicate_similarity: float = option(
+        0.5, "Two poses more similar than this are the same person.", minimum=0.05, maximum=1.0
+    )
+    lifting: LiftingConfig = field(default_factory=LiftingConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+
+
+class HumanPipeline:
+    """Finds people, their keypoints, the metric positions of these and who is who."""
+
+    def __init__(self, config: HumanConfig) -> None:
+        """Load the networks.
+
+        Raises:
+            WeightsError: a weight file is missing or altered.
+            DeviceError: the requested device is not there.
+        """
+        self._config = config
+        self._estimator: Estimator = make_estimator(config.estimator, config.device)
+        self._lifter = Lifter(self.topology, config.lifting)
+        self._tracker = Tracker(self.topology, self._lifter.bones, config.tracking, config.lifting.min_score)
+        self._frames_since_search = 0
+        self._search_next = True
+        self._last_stamp_ns: int | None = None
+
+    @property
+    def topology(self) -> Topology:
+        """Names and order of the keypoints."""
+        return self._estimator.topology
+
+    def reset(self) -> None:
+        """Forget all people, as for the first frame of another video."""
+        self._tracker.forget_all()
+        self._search_next = True
+        self._last_stamp_ns = None
+
+    def process(self, frame: RgbdFrame) -> list[Skeleton]:
+        """Return everyone in the frame.
+
+        A stamp before that of the last frame is the start of another recording: all people are new.
+        """
+        if self._last_stamp_ns is not None and frame.stamp_ns < self._last_stamp_ns:
+            self.reset()
+        self._last_stamp_ns = frame.stamp_ns
+        estimates = self._estimator.estimate(frame.color, self._tracker.boxes, find=self._search_is_due())
+        estimates = estimates.select(estimates.person_scores >= self._config.min_person_score)
+        estimates = estimates.select(
+            suppress_duplicates(estimates, self._config.lifting.min_score, self._config.duplicate_similarity)
+        )
+        tracks = self._tracker.associate(estimates, frame.stamp_ns)
+        bodies = self._lifter.lift(frame, estimates, [track.lengths for track in tracks])
+        skeletons = self._tracker.update(tracks, estimates, bodies, frame.stamp_ns)
+        self._search_next = len(tracks) < len(self._tracker.tracks) or not tracks
+        return skeletons
+
+    def _search_is_due(self) -> bool:
+        """Search at the start, when somebody is missing, and every few frames."""
+        self._frames_since_search += 1
+        due = self._search_next or self._frames_since_search >= self._config.detect_every
+        if due:
+            self._frames_since_search = 0
+        return due
