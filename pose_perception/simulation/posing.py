@@ -1,0 +1,180 @@
+"""From a pose in human terms (where the hands go, how the trunk leans) to a posed body."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from pose_perception.simulation.kinematics import (
+    FloatArray,
+    Rig,
+    about,
+    between,
+    forward,
+    skin,
+    twist_rad,
+    unit,
+)
+from pose_perception.simulation.people import SIDES, Body
+
+# Share of the trunk's turn that each vertebra has reached, from the pelvis up, and the same for neck and head.
+_SPINE = {"spine05": 0.15, "spine04": 0.4, "spine03": 0.6, "spine02": 0.8, "spine01": 1.0}
+_NECK = {"neck01": 0.2, "neck02": 0.4, "neck03": 0.6, "head": 1.0}
+# The shoulder girdle follows the arm: about a third of its elevation (scapulohumeral rhythm, Inman et al. 1944), of
+# which the joint's centre shows roughly half.
+_GIRDLE = {"clavicle": 0.12, "shoulder01": 0.18}
+# Turning the palm winds the two bones of the forearm around each other: the twist grows from the elbow to the wrist.
+_FOREARM_TWIST = {"lowerarm01": 0.15, "lowerarm02": 0.6, "wrist": 1.0}
+_MAX_TWIST_RAD = np.deg2rad(85.0)
+_RELAXED_CURL_RAD = np.deg2rad(14.0)
+_FIST_CURL_RAD = np.deg2rad(78.0)
+# Share of its straight length to which a leg is stretched in quiet standing.
+_LEG_STRETCH = 0.995
+_STANCE_M = 0.015
+
+
+@dataclass(frozen=True)
+class ArmPose:
+    """One arm in its own frame: outward, forward, up; origin in the shoulder; lengths in lengths of the arm.
+
+    Attributes:
+        wrist: Position of the wrist with shape (3,).
+        pole: Direction in which the elbow points with shape (3,).
+        palm: Direction in which the palm faces with shape (3,).
+        curl: 0 for a relaxed hand, 1 for a hand that points with the index finger.
+    """
+
+    wrist: FloatArray
+    pole: FloatArray
+    palm: FloatArray
+    curl: float
+
+
+@dataclass(frozen=True)
+class Pose:
+    """A standing body.
+
+    Attributes:
+        sway: Shift of the pelvis over the feet with shape (2,): to the left, backwards, metres.
+        trunk: Rotation vector of the trunk against the pelvis with shape (3,), radians.
+        head: Rotation vector of the head against the trunk with shape (3,), radians.
+        arms: `left` and `right`.
+    """
+
+    sway: FloatArray
+    trunk: FloatArray
+    head: FloatArray
+    arms: dict[str, ArmPose]
+
+
+def pose_body(body: Body, pose: Pose) -> tuple[FloatArray, FloatArray]:
+    """Pose a body on the floor (z = 0), the pelvis over the origin.
+
+    Args:
+        body: The body at rest.
+        pose: What it does.
+
+    Returns:
+        Vertices (V, 3) and keypoints (K, 3): x to its left, y backwards, z up, metres.
+    """
+    rig = body.rig
+    root = _pelvis(body, pose.sway)
+    rotations = _trunk(pose)
+    for side in SIDES:
+        rotations |= _leg(body, side, root)
+    # The trunk first: the arms start from the shoulders that it carries, and these from the girdle that follows them.
+    for side in SIDES:
+        rotations |= _girdle(body, side, pose.arms[side], rotations["spine01"])
+    turned, heads = forward(rig, rotations, root)
+    for side in SIDES:
+        rotations |= _arm(body, side, pose.arms[side], turned, heads)
+    turned, heads = forward(rig, rotations, root)
+    vertices = skin(rig, body.weights, body.vertices, turned, heads)
+    return vertices, body.keypoints(vertices, heads)
+
+
+def _pelvis(body: Body, sway: FloatArray) -> FloatArray:
+    """Position of the pelvis that leaves the knees slightly bent and the soles on the floor."""
+    hip, ankle = (body.rig.head(f"{bone}.L") for bone in ("upperleg01", "foot"))
+    reach = _LEG_STRETCH * sum(body.limbs["left_leg"].lengths)
+    height = np.sqrt(reach**2 - _STANCE_M**2 - (ankle[1] - hip[1]) ** 2)
+    return np.array([sway[0], sway[1], height - hip[2] + ankle[2] - _sole(body)])
+
+
+def _sole(body: Body) -> float:
+    return float(body.vertices[:, 2].min())
+
+
+def _leg(body: Body, side: str, root: FloatArray) -> dict[str, FloatArray]:
+    suffix = SIDES[side]
+    hip, ankle = (body.rig.head(f"{bone}.{suffix}") for bone in ("upperleg01", "foot"))
+    outward = np.sign(hip[0])
+    target = np.array([hip[0] + outward * _STANCE_M, ankle[1], ankle[2] - _sole(body)])
+    upper, lower = body.limbs[f"{side}_leg"].solve(root + hip, target, np.array([0.15 * outward, -1.0, 0.0]))
+    bones = {"upperleg01": upper, "lowerleg01": lower, "foot": np.eye(3)}
+    return {f"{bone}.{suffix}": rotation for bone, rotation in bones.items()}
+
+
+def _trunk(pose: Pose) -> dict[str, FloatArray]:
+    trunk, head = (Rotation.from_rotvec(vector) for vector in (pose.trunk, pose.head))
+    spine = {bone: (trunk**share).as_matrix() for bone, share in _SPINE.items()}
+    return spine | {bone: (trunk * head**share).as_matrix() for bone, share in _NECK.items()}
+
+
+def _to_body(side: str, vector: FloatArray) -> FloatArray:
+    """From the frame of an arm (outward, forward, up) to that of the body."""
+    outward = 1.0 if side == "left" else -1.0
+    return vector * (outward, -1.0, 1.0)
+
+
+def _girdle(body: Body, side: str, arm: ArmPose, trunk: FloatArray) -> dict[str, FloatArray]:
+    suffix = SIDES[side]
+    hanging, wanted = body.limbs[f"{side}_arm"].upper, unit(_to_body(side, arm.wrist))
+    return {f"{bone}.{suffix}": trunk @ between(hanging, wanted, share) for bone, share in _GIRDLE.items()}
+
+
+def _arm(body: Body, side: str, arm: ArmPose, turned: FloatArray, heads: FloatArray) -> dict[str, FloatArray]:
+    suffix, limb = SIDES[side], body.limbs[f"{side}_arm"]
+    names = body.rig.names
+    trunk, girdle = (turned[names.index(bone)] for bone in ("spine01", f"shoulder01.{suffix}"))
+    shoulder = heads[names.index(f"upperarm01.{suffix}")]
+    wrist = shoulder + trunk @ _to_body(side, arm.wrist) * sum(limb.lengths)
+    upper, lower = limb.solve(shoulder, wrist, trunk @ _to_body(side, arm.pole))
+    # Half of the turn about the upper arm's own axis belongs to its upper half, or the shoulder's skin wrings.
+    swing = between(girdle @ limb.upper, upper @ limb.upper) @ girdle
+    half = about(limb.upper, 0.5 * twist_rad(swing.T @ upper, limb.upper))
+    twist = _palm_twist(body.rig, side, lower, limb.lower, trunk @ _to_body(side, arm.palm))
+    forearm = {bone: lower @ about(limb.lower, share * twist) for bone, share in _FOREARM_TWIST.items()}
+    rotations = {"upperarm01": swing @ half, "upperarm02": upper, **forearm}
+    fingers = _fingers(body.rig, side, forearm["wrist"], arm.curl)
+    return {f"{bone}.{suffix}": rotation for bone, rotation in rotations.items()} | fingers
+
+
+def _palm(rig: Rig, side: str) -> FloatArray:
+    """Direction of the palm at rest with shape (3,)."""
+    wrist, index, pinky = (rig.head(f"{bone}.{SIDES[side]}") for bone in ("wrist", "finger2-1", "finger5-1"))
+    normal = unit(np.cross(index - wrist, pinky - wrist))
+    return -normal if side == "left" else normal
+
+
+def _palm_twist(rig: Rig, side: str, lower: FloatArray, axis: FloatArray, wanted: FloatArray) -> float:
+    """Angle about the forearm's axis at rest that turns the palm as far as the forearm allows, radians."""
+    palm, wanted = _palm(rig, side), lower.T @ wanted
+    palm, wanted = (vector - (vector @ axis) * axis for vector in (palm, wanted))
+    angle = np.arctan2(np.cross(palm, wanted) @ axis, palm @ wanted)
+    # A soft limit: a hard one would stop the hand with a jerk.
+    return float(_MAX_TWIST_RAD * np.tanh(angle / _MAX_TWIST_RAD))
+
+
+def _fingers(rig: Rig, side: str, wrist: FloatArray, curl: float) -> dict[str, FloatArray]:
+    suffix, palm, rotations = SIDES[side], _palm(rig, side), {}
+    for finger in (2, 3, 4, 5):
+        closed = _RELAXED_CURL_RAD if finger == 2 else _FIST_CURL_RAD
+        angle = (1 - curl) * _RELAXED_CURL_RAD + curl * closed * (1 if finger > 2 else 0.3)
+        start, end = (rig.head(f"finger{finger}-{joint}.{suffix}") for joint in (1, 3))
+        axis = unit(np.cross(unit(end - start), palm))
+        for joint in (1, 2, 3):
+            rotations[f"finger{finger}-{joint}.{suffix}"] = wrist @ about(axis, joint * angle)
+    return rotations

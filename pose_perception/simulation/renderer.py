@@ -1,0 +1,202 @@
+"""Ray casting of posed bodies in a room: colour, depth, and who is where."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from pose_perception.datatypes import CameraIntrinsics
+from pose_perception.simulation.kinematics import FloatArray, unit
+from pose_perception.simulation.people import Body
+from pose_perception.simulation.room import build_room, room_albedo
+
+# Directions towards the lamps in the room (x right, y away from the camera, z up) and their strength; the rest of the
+# light comes from the ceiling and, weaker, from the floor.
+_LAMPS = ((unit(np.array([-0.5, -0.9, 0.8])), 0.55), (unit(np.array([0.8, -0.5, 0.3])), 0.18))
+_SKY, _GROUND = 0.48, 0.26
+# Mean of the body's surface in front of a joint's centre and of its point of the skin: what lies further in front
+# belongs to something else, even on the same part of the body (metres).
+_SKIN_TOLERANCE_M = 0.025
+_THICKNESS_M = 0.2
+
+
+class Rendering(NamedTuple):
+    """What an ideal camera sees.
+
+    Attributes:
+        color: RGB with shape (H, W, 3), uint8.
+        depth: Along the optical axis with shape (H, W), metres, float32; infinite where there is nothing.
+        instances: 0 for the room, i + 1 for person i, shape (H, W), uint8.
+        parts: Index into `PARTS` where there is a person, shape (H, W), uint8.
+        facing: Cosine between the surface's normal and the line of sight with shape (H, W), float32.
+        reflectance: How well a depth camera sees the surface with shape (H, W), 0 to 1, float32.
+    """
+
+    color: npt.NDArray[np.uint8]
+    depth: npt.NDArray[np.float32]
+    instances: npt.NDArray[np.uint8]
+    parts: npt.NDArray[np.uint8]
+    facing: npt.NDArray[np.float32]
+    reflectance: npt.NDArray[np.float32]
+
+
+class Renderer:
+    """Renders people in a room that does not change; the room is rendered once.
+
+    Args:
+        camera: Intrinsics.
+        camera_from_world: Pose of the room in the camera's frame with shape (4, 4).
+        bodies: The people.
+        farthest_m: Depth of the farthest person, metres.
+        rng: Source of the room's texture.
+    """
+
+    def __init__(
+        self,
+        camera: CameraIntrinsics,
+        camera_from_world: FloatArray,
+        bodies: list[Body],
+        farthest_m: float,
+        rng: np.random.Generator,
+    ) -> None:
+        self._camera = camera
+        self._camera_from_world = camera_from_world
+        u, v = np.meshgrid(np.arange(camera.width), np.arange(camera.height))
+        # Not normalised: with z = 1 the length along the ray is the depth.
+        self._rays = np.stack([(u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, np.ones(u.shape)], axis=-1)
+        self._rays = self._rays.astype(np.float32)
+        starts = np.cumsum([0] + [len(body.vertices) for body in bodies])
+        self._faces = np.concatenate([body.faces + start for body, start in zip(bodies, starts, strict=False)])
+        self._people = np.repeat(np.arange(1, len(bodies) + 1), [len(body.vertices) for body in bodies])
+        self._colors = np.concatenate([body.colors for body in bodies])
+        self._reflectance = np.concatenate([body.reflectance for body in bodies])
+        self._parts = np.concatenate([body.parts for body in bodies])
+        self._parts_around = [body.parts_around for body in bodies]
+        self._on_skin = [body.keypoint_bones < 0 for body in bodies]
+        corners = self._faces.ravel()
+        triangles = np.repeat(np.arange(len(self._faces)), 3)
+        self._vertex_from_face = sparse.csr_matrix(
+            (np.ones(len(corners), np.float32), (corners, triangles)), shape=(starts[-1], len(self._faces))
+        )
+        self._room = self._render_room(farthest_m, rng)
+
+    def render(self, vertices: list[FloatArray]) -> Rendering:
+        """Render one moment.
+
+        Args:
+            vertices: Posed vertices of each person in the camera's frame with shape (V, 3), metres.
+        """
+        points = np.concatenate(vertices).astype(np.float32)
+        picture = Rendering(*(layer.copy() for layer in self._room))
+        window = self._window(points)
+        depth, faces, weights = _cast(points, self._faces, self._rays[window])
+        nearer = depth < picture.depth[window]
+        corners, weights = self._faces[faces[nearer]], weights[nearer]
+        normals = unit(np.einsum("nc,nci->ni", weights, self._normals(points)[corners]) + 1e-12)
+        albedo = np.einsum("nc,nci->ni", weights, self._colors[corners])
+        closest = corners[np.arange(len(corners)), weights.argmax(axis=1)]
+        layers = Rendering(
+            color=self._shade(albedo, normals),
+            depth=depth[nearer],
+            instances=self._people[closest],
+            parts=self._parts[closest],
+            facing=_facing(normals, self._rays[window][nearer]),
+            reflectance=self._reflectance[closest],
+        )
+        for layer, values in zip(picture, layers, strict=True):
+            layer[window][nearer] = values
+        return picture
+
+    def visible(self, keypoints: FloatArray, picture: Rendering) -> npt.NDArray[np.bool_]:
+        """Whether the camera sees the surface of the body right in front of each keypoint.
+
+        Args:
+            keypoints: Of all people in the camera's frame with shape (P, K, 3), metres.
+            picture: The same moment rendered.
+
+        Returns:
+            Shape (P, K).
+        """
+        camera = self._camera
+        z = keypoints[..., 2]
+        u = np.round(keypoints[..., 0] / z * camera.fx + camera.cx).astype(int)
+        v = np.round(keypoints[..., 1] / z * camera.fy + camera.cy).astype(int)
+        inside = (z > 0) & (u >= 0) & (v >= 0) & (u < camera.width) & (v < camera.height)
+        pixel = (np.where(inside, v, 0), np.where(inside, u, 0))
+        people, names = np.indices(z.shape)
+        around = np.stack(self._parts_around)[people, names, picture.parts[pixel]]
+        in_front = z - picture.depth[pixel]
+        on_skin = np.stack(self._on_skin)
+        near = np.where(on_skin, np.abs(in_front) < _SKIN_TOLERANCE_M, (in_front > 0) & (in_front < _THICKNESS_M))
+        return inside & (picture.instances[pixel] == people + 1) & around & near
+
+    def _window(self, points: FloatArray) -> tuple[slice, slice]:
+        """Rows and columns that people may cover."""
+        camera = self._camera
+        z = np.maximum(points[:, 2], 1e-3)
+        u = points[:, 0] / z * camera.fx + camera.cx
+        v = points[:, 1] / z * camera.fy + camera.cy
+        low_u, high_u = (int(x) for x in np.clip((u.min() - 1, u.max() + 2), 0, camera.width))
+        low_v, high_v = (int(x) for x in np.clip((v.min() - 1, v.max() + 2), 0, camera.height))
+        return slice(low_v, high_v), slice(low_u, high_u)
+
+    def _normals(self, points: FloatArray) -> FloatArray:
+        corners = points[self._faces]
+        across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        return unit(self._vertex_from_face @ across + 1e-12)
+
+    def _shade(self, albedo: FloatArray, normals: FloatArray) -> npt.NDArray[np.uint8]:
+        world = normals @ self._camera_from_world[:3, :3]
+        light = _GROUND + (_SKY - _GROUND) * (0.5 + 0.5 * world[..., 2])
+        for direction, strength in _LAMPS:
+            light = light + strength * np.clip(world @ direction, 0, None)
+        return np.clip(255 * albedo * light[..., None], 0, 255).astype(np.uint8)
+
+    def _render_room(self, farthest_m: float, rng: np.random.Generator) -> Rendering:
+        room = build_room(farthest_m)
+        rotation, shift = self._camera_from_world[:3, :3], self._camera_from_world[:3, 3]
+        vertices = room.vertices @ rotation.T + shift
+        depth, faces, _ = _cast(vertices.astype(np.float32), room.faces, self._rays)
+        seen = np.isfinite(depth)
+        world = (self._rays[seen] * depth[seen][:, None] - shift) @ rotation
+        corners = vertices[room.faces[faces[seen]]]
+        normals = unit(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
+        # The sides of a box face both ways, as seen from inside the room.
+        facing = _facing(normals, self._rays[seen])
+        normals = np.where(facing[:, None] < 0, -normals, normals)
+        shape = depth.shape
+        picture = Rendering(
+            color=np.zeros((*shape, 3), np.uint8),
+            depth=depth,
+            instances=np.zeros(shape, np.uint8),
+            parts=np.zeros(shape, np.uint8),
+            facing=np.zeros(shape, np.float32),
+            reflectance=np.full(shape, 0.9, np.float32),
+        )
+        picture.color[seen] = self._shade(room_albedo(world, room.materials[faces[seen]], rng), normals)
+        picture.facing[seen] = np.abs(facing)
+        return picture
+
+
+def _facing(normals: FloatArray, rays: FloatArray) -> FloatArray:
+    return -np.einsum("ni,ni->n", normals, unit(rays))
+
+
+def _cast(
+    vertices: npt.NDArray[np.float32], faces: npt.NDArray[np.integer], rays: npt.NDArray[np.float32]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], FloatArray]:
+    """First hit of rays (H, W, 3) from the origin: depth (H, W), triangle (H, W), weights of its corners (H, W, 3)."""
+    import open3d
+
+    scene = open3d.t.geometry.RaycastingScene()
+    scene.add_triangles(
+        open3d.core.Tensor(np.ascontiguousarray(vertices, np.float32)),
+        open3d.core.Tensor(np.ascontiguousarray(faces, np.uint32)),
+    )
+    hits = scene.cast_rays(open3d.core.Tensor(np.concatenate([np.zeros_like(rays), rays], axis=-1)))
+    uv = hits["primitive_uvs"].numpy()
+    weights = np.concatenate([1 - uv.sum(axis=-1, keepdims=True), uv], axis=-1)
+    return hits["t_hit"].numpy(), hits["primitive_ids"].numpy().astype(np.int64), weights

@@ -1,0 +1,91 @@
+"""People in front of a camera in a room, at any time of their loop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial.transform import Rotation
+
+from pose_perception.simulation.kinematics import FloatArray
+from pose_perception.simulation.motion import Motion
+from pose_perception.simulation.people import create_bodies
+from pose_perception.simulation.posing import pose_body
+from pose_perception.simulation.renderer import Renderer, Rendering
+
+if TYPE_CHECKING:
+    from pose_perception.simulation.sequence import SequenceConfig
+
+# A camera on a mobile robot or a tripod: at chest height, looking slightly down.
+_CAMERA_HEIGHT_M = 1.2
+_CAMERA_PITCH_RAD = np.deg2rad(6.0)
+# Angle between neighbours as seen from the camera: room for one person's elbows at 1.5 m.
+_SPACING_RAD = np.deg2rad(21.0)
+# All people stay within this share of the horizontal field of view.
+_USED_WIDTH = 0.62
+_HEADING_RAD = np.deg2rad(18.0)
+
+
+class Scene:
+    """The simulated world of one configuration.
+
+    Args:
+        config: Number of people, their distances, motion and seed; camera.
+        model_cache: Directory where the body model keeps what it computed.
+    """
+
+    def __init__(self, config: SequenceConfig, model_cache: Path) -> None:
+        # One stream each, so that a longer loop or another motion leaves people and room as they are.
+        body, place, motion, room = np.random.default_rng(config.seed).spawn(4)
+        self._bodies = create_bodies(config.people, body, model_cache)
+        self._camera_from_world = _camera_from_world()
+        self._camera_from_people = _places(config, self._camera_from_world, place)
+        self._motions = [
+            Motion(stream, config.frames / config.rate_hz, config.motion) for stream in motion.spawn(config.people)
+        ]
+        self._renderer = Renderer(config.camera, self._camera_from_world, self._bodies, config.max_distance_m, room)
+
+    @property
+    def keypoint_names(self) -> tuple[str, ...]:
+        """Names of the K keypoints."""
+        return self._bodies[0].keypoint_names
+
+    def at(self, time_s: float) -> tuple[Rendering, FloatArray, npt.NDArray[np.bool_]]:
+        """Ideal images at a time of the loop, keypoints (P, K, 3) in the camera's frame and their visibility (P, K)."""
+        vertices, keypoints = [], []
+        for body, motion, pose in zip(self._bodies, self._motions, self._camera_from_people, strict=True):
+            for points, posed in zip((vertices, keypoints), pose_body(body, motion.at(time_s)), strict=True):
+                points.append(posed @ pose[:3, :3].T + pose[:3, 3])
+        picture = self._renderer.render(vertices)
+        positions = np.stack(keypoints)
+        return picture, positions, self._renderer.visible(positions, picture)
+
+
+def _camera_from_world() -> FloatArray:
+    """Pose (4, 4) of the room (x right, y away from the camera, z up, origin on the floor) in the optical frame."""
+    sine, cosine = np.sin(_CAMERA_PITCH_RAD), np.cos(_CAMERA_PITCH_RAD)
+    transform = np.eye(4)
+    transform[:3, :3] = [[1, 0, 0], [0, -sine, -cosine], [0, cosine, -sine]]
+    transform[:3, 3] = transform[:3, :3] @ (0, 0, -_CAMERA_HEIGHT_M)
+    return transform
+
+
+def _places(config: SequenceConfig, camera_from_world: FloatArray, rng: np.random.Generator) -> list[FloatArray]:
+    """Poses (4, 4) of the people in the camera's frame: side by side, each at a distance of its own."""
+    half_view = np.arctan(config.width / 2 / config.camera.fx)
+    spacing = min(_SPACING_RAD, 2 * _USED_WIDTH * half_view / max(1, config.people - 1))
+    # One person per equal part of the range of distances, in random order: near and far are both there.
+    parts = (rng.permutation(config.people) + rng.uniform(0.25, 0.75, config.people)) / config.people
+    distances = config.min_distance_m + parts * (config.max_distance_m - config.min_distance_m)
+    poses = []
+    for i, distance in enumerate(distances):
+        bearing = (i - (config.people - 1) / 2) * spacing
+        world_from_person = np.eye(4)
+        # They turn towards the camera more or less.
+        heading = -bearing + rng.uniform(-_HEADING_RAD, _HEADING_RAD)
+        world_from_person[:3, :3] = Rotation.from_rotvec([0, 0, heading]).as_matrix()
+        world_from_person[:2, 3] = distance * np.tan(bearing), distance
+        poses.append(camera_from_world @ world_from_person)
+    return poses

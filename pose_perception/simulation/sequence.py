@@ -1,0 +1,230 @@
+"""Simulated RGB-D sequences with exact ground truth, rendered once and then read from the cache.
+
+`python -m pose_perception.simulation.sequence` renders the default sequence.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pose_perception.config import Config, option
+from pose_perception.datatypes import CameraIntrinsics
+from pose_perception.errors import InvalidInputError
+from pose_perception.networks.weights import cache_directory
+from pose_perception.simulation.sensor import SensorConfig
+
+# Called with the number of frames done and of all frames.
+Progress = Callable[[int, int], None]
+
+_ARRAYS = ("color", "depth_mm", "instances", "positions", "visible")
+
+
+@dataclass(frozen=True)
+class SequenceConfig(Config):
+    """What is simulated."""
+
+    people: int = option(2, "Number of people, side by side.", minimum=1, maximum=6)
+    duration_s: float = option(10.0, "Length of the loop, seconds.", minimum=0.2, maximum=600.0)
+    rate_hz: float = option(15.0, "Frames per second.", minimum=1.0, maximum=120.0)
+    width: int = option(640, "Image width, px.", minimum=32, maximum=1920)
+    height: int = option(480, "Image height, px.", minimum=32, maximum=1200)
+    focal_px: float = option(
+        615.0,
+        "Focal length for 640 columns, px; scales with the width (D435 colour camera).",
+        minimum=200.0,
+        maximum=2000.0,
+    )
+    min_distance_m: float = option(1.5, "Distance of the nearest person, metres.", minimum=0.4, maximum=10.0)
+    max_distance_m: float = option(3.0, "Distance of the farthest person, metres.", minimum=0.4, maximum=10.0)
+    motion: str = option("mixed", "What the arms do.", choices=("mixed", "wave", "point", "reach", "still"))
+    seed: int = option(0, "Choice of bodies, clothes, places, motion and noise.", minimum=0)
+    noise: bool = option(True, "Whether the cameras err; without noise the images are ideal.")
+    sensor: SensorConfig = field(default_factory=SensorConfig)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.min_distance_m > self.max_distance_m:
+            raise InvalidInputError(
+                f"min_distance_m ({self.min_distance_m}) must not exceed max_distance_m ({self.max_distance_m})"
+            )
+
+    @property
+    def frames(self) -> int:
+        """Number of frames in the loop."""
+        return max(1, round(self.duration_s * self.rate_hz))
+
+    @property
+    def camera(self) -> CameraIntrinsics:
+        """Intrinsics of the colour camera, to which the depth is registered."""
+        focal = self.focal_px * self.width / 640
+        return CameraIntrinsics(self.width, self.height, focal, focal, (self.width - 1) / 2, (self.height - 1) / 2)
+
+
+@dataclass(frozen=True)
+class SimulatedSequence:
+    """T frames of P people with K keypoints; the frame after the last one is the first.
+
+    Attributes:
+        color: RGB images with shape (T, H, W, 3), uint8.
+        depth_mm: Depth registered to colour with shape (T, H, W), uint16, millimetres; 0 where nothing was measured.
+        instances: 0 for the room, i + 1 for the person `person_ids[i]`, shape (T, H, W), uint8; exact.
+        positions: Keypoints in the camera optical frame with shape (T, P, K, 3), metres, float32; exact.
+        visible: Whether the camera sees the body right in front of a keypoint, shape (T, P, K).
+        camera: Intrinsics.
+        rate_hz: Frames per second.
+        keypoint_names: Names of the K keypoints, a subset of `human.topology.BODY_33`.
+        person_ids: Name of each person.
+    """
+
+    color: npt.NDArray[np.uint8]
+    depth_mm: npt.NDArray[np.uint16]
+    instances: npt.NDArray[np.uint8]
+    positions: npt.NDArray[np.float32]
+    visible: npt.NDArray[np.bool_]
+    camera: CameraIntrinsics
+    rate_hz: float
+    keypoint_names: tuple[str, ...]
+    person_ids: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.color)
+
+
+def load_or_render(config: SequenceConfig, progress: Progress | None = None) -> SimulatedSequence:
+    """Return a sequence from the cache, rendering it first where it is not there yet.
+
+    A sequence in the cache is memory-mapped: loading is instant and imports nothing heavy.
+
+    Args:
+        config: What is simulated.
+        progress: Told after each rendered frame.
+    """
+    folder = cache_directory() / "simulation" / _key(config)
+    if not (folder / "sequence.json").exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".partial", dir=folder.parent))
+        try:
+            render(config, partial, progress)
+            _publish(partial, folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    return load(folder)
+
+
+def load(folder: Path) -> SimulatedSequence:
+    """Map a rendered sequence into memory.
+
+    Raises:
+        InvalidInputError: a file is missing or damaged.
+    """
+    try:
+        about: dict[str, Any] = json.loads((folder / "sequence.json").read_text())
+        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in _ARRAYS}
+    except (OSError, ValueError) as error:
+        raise InvalidInputError(f"the simulated sequence {folder} is damaged ({error}); delete that folder") from error
+    return SimulatedSequence(
+        **arrays,
+        camera=CameraIntrinsics(**about["camera"]),
+        rate_hz=about["rate_hz"],
+        keypoint_names=tuple(about["keypoint_names"]),
+        person_ids=tuple(about["person_ids"]),
+    )
+
+
+def render(config: SequenceConfig, folder: Path, progress: Progress | None = None) -> None:
+    """Render a sequence into an existing folder as .npy files and `sequence.json`.
+
+    Args:
+        config: What is simulated.
+        folder: Where the files go.
+        progress: Told after each frame.
+    """
+    from pose_perception.simulation.scene import Scene
+    from pose_perception.simulation.sensor import Sensor, to_millimetres
+
+    scene = Scene(config, cache_directory() / "anny")
+    sensor = Sensor(config.sensor)
+    t, p, k = config.frames, config.people, len(scene.keypoint_names)
+    size = (t, config.height, config.width)
+    shapes = {
+        "color": ((*size, 3), np.uint8),
+        "depth_mm": (size, np.uint16),
+        "instances": (size, np.uint8),
+        "positions": ((t, p, k, 3), np.float32),
+        "visible": ((t, p, k), np.bool_),
+    }
+    arrays = {
+        name: np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=dtype, shape=shape)
+        for name, (shape, dtype) in shapes.items()
+    }
+    for i in range(t):
+        picture, positions, visible = scene.at(i / config.rate_hz)
+        if config.noise:
+            color, depth_mm = sensor.observe(picture, np.random.default_rng((config.seed, i)))
+        else:
+            color, depth_mm = picture.color, to_millimetres(picture.depth)
+        frame = (color, depth_mm, picture.instances, positions, visible)
+        for name, values in zip(_ARRAYS, frame, strict=True):
+            arrays[name][i] = values
+        if progress is not None:
+            progress(i + 1, t)
+    for array in arrays.values():
+        array.flush()
+    about = {
+        "camera": asdict(config.camera),
+        "rate_hz": config.rate_hz,
+        "keypoint_names": scene.keypoint_names,
+        "person_ids": [f"person_{i + 1}" for i in range(p)],
+        "config": asdict(config),
+    }
+    (folder / "sequence.json").write_text(json.dumps(about, indent=2))
+
+
+def _key(config: SequenceConfig) -> str:
+    """Name of a sequence: its configuration and the code that renders it."""
+    digest = hashlib.sha256(json.dumps(asdict(config), sort_keys=True).encode())
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _publish(partial: Path, folder: Path) -> None:
+    """Give a complete folder its final name; another process may have been faster with the same content."""
+    try:
+        os.replace(partial, folder)
+    except OSError:
+        if not (folder / "sequence.json").exists():
+            raise
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Render the default sequence into the cache, or another one."""
+    parser = argparse.ArgumentParser(prog="python -m pose_perception.simulation.sequence", description=main.__doc__)
+    default = SequenceConfig()
+    for name in ("people", "duration_s", "rate_hz", "min_distance_m", "max_distance_m", "seed"):
+        value = getattr(default, name)
+        text = f"{SequenceConfig.__dataclass_fields__[name].metadata['description']} Default: {value}."
+        parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value, help=text)
+    config = SequenceConfig(**vars(parser.parse_args(arguments)))
+
+    def show(done: int, total: int) -> None:
+        print(f"\rsimulated people: {done}/{total} frames", end="\n" if done == total else "", flush=True)
+
+    load_or_render(config, show)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
