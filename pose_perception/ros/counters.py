@@ -15,7 +15,7 @@ class Counters:
     """Counts events by name. Safe to use from several threads.
 
     Args:
-        logger: Where dropped images are reported.
+        logger: Where events that a user should know of are reported.
     """
 
     def __init__(self, logger: RcutilsLogger) -> None:
@@ -30,11 +30,11 @@ class Counters:
             self._counts[name] += 1
 
     def drop(self, reason: str, detail: str) -> None:
-        """Count an image that cannot be used and warn about it, at most once in 5 s for each reason.
+        """Count an event, such as an image that cannot be used, and warn about it at most once in 5 s per reason.
 
         Args:
             reason: One of a few fixed strings.
-            detail: What is wrong with this one.
+            detail: What is wrong this time.
         """
         now = time.monotonic()
         with self._lock:
@@ -43,7 +43,7 @@ class Counters:
             if now - self._logged_at.get(reason, -_LOG_PERIOD_S) < _LOG_PERIOD_S:
                 return
             self._logged_at[reason] = now
-        self._logger.warning(f"dropped: {reason}: {detail} ({count} so far)")
+        self._logger.warning(f"{reason}: {detail} ({count} so far)")
 
     def counts(self) -> dict[str, int]:
         """Return a copy of all counts."""

@@ -10,6 +10,8 @@ from pose_perception.ros.counters import Counters
 
 Item = TypeVar("Item")
 
+REPLACED = "replaced by a newer image"
+
 
 class LatestWorker(Generic[Item]):
     """Runs a function on the newest item that was submitted, in its own thread.
@@ -39,7 +41,7 @@ class LatestWorker(Generic[Item]):
             self._waiting = item
             self._changed.notify()
         if replaced:
-            self._counters.add("replaced by a newer image")
+            self._counters.add(REPLACED)
 
     def stop(self, timeout_s: float = 1.5) -> bool:
         """Finish the item in work and end the thread; what waits is dropped.

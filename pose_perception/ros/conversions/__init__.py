@@ -18,6 +18,7 @@ from pose_perception.ros.conversions.skeletons import (
 )
 from pose_perception.ros.conversions.transforms import (
     header_message,
+    matrix_from_numbers,
     matrix_from_pose,
     matrix_from_transform,
     pose_message,
@@ -37,6 +38,7 @@ __all__ = [
     "header_message",
     "is_distorted",
     "marker_array_message",
+    "matrix_from_numbers",
     "matrix_from_pose",
     "matrix_from_transform",
     "pose_message",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point, Pose, Quaternion, Transform, TransformStamped, Vector3
@@ -60,6 +62,20 @@ def quaternion_from_matrix(rotation: FloatArray) -> FloatArray:
     return quaternion if quaternion[3] >= 0 else -quaternion
 
 
+def matrix_from_numbers(numbers: Sequence[float]) -> FloatArray:
+    """Return a transform with shape (4, 4) from seven numbers: x, y, z and the quaternion x, y, z, w.
+
+    Raises:
+        InvalidInputError: there are not seven, or the quaternion is no rotation.
+    """
+    if len(numbers) != 7:
+        raise InvalidInputError(f"a transform has seven numbers, got {len(numbers)}")
+    matrix = np.eye(4)
+    matrix[:3, :3] = matrix_from_quaternion(*numbers[3:])
+    matrix[:3, 3] = numbers[:3]
+    return matrix
+
+
 def matrix_from_pose(pose: Pose) -> FloatArray:
     """Return a pose as matrix with shape (4, 4).
 
@@ -95,10 +111,9 @@ def transform_message(parent_from_child: FloatArray, child_frame: str, parent: H
 
 
 def _matrix(translation: Point | Vector3, rotation: Quaternion) -> FloatArray:
-    matrix = np.eye(4)
-    matrix[:3, :3] = matrix_from_quaternion(rotation.x, rotation.y, rotation.z, rotation.w)
-    matrix[:3, 3] = translation.x, translation.y, translation.z
-    return matrix
+    return matrix_from_numbers(
+        [translation.x, translation.y, translation.z, rotation.x, rotation.y, rotation.z, rotation.w]
+    )
 
 
 def _quaternion_message(matrix: FloatArray) -> Quaternion:

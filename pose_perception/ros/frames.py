@@ -1,0 +1,140 @@
+"""From the messages of one moment to an RGB-D frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from rclpy.impl.rcutils_logger import RcutilsLogger
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from pose_perception.datatypes import CameraIntrinsics, FloatArray, RgbdFrame
+from pose_perception.errors import InvalidInputError
+from pose_perception.geometry.registration import register_depth
+from pose_perception.ros.conversions import (
+    camera_from_info,
+    color_from_message,
+    depth_from_message,
+    is_distorted,
+    stamp_ns,
+)
+from pose_perception.ros.counters import Counters
+
+# Two calibrations that differ by less than this, in pixels, are one: drivers write them with few digits.
+_SAME_CAMERA_PX = 0.5
+
+Lookup = Callable[[str, str], "FloatArray | None"]
+
+
+class RgbdMessages(NamedTuple):
+    """What a camera said about one moment.
+
+    Attributes:
+        color: Colour image.
+        depth: Depth image, None without depth.
+        color_info: Calibration of the colour camera.
+        depth_info: Calibration of the depth image, None when the camera publishes none.
+    """
+
+    color: Image | CompressedImage
+    depth: Image | None
+    color_info: CameraInfo
+    depth_info: CameraInfo | None
+
+
+class _UnusableError(InvalidInputError):
+    """An input that cannot be used, with the reason under which it is counted."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+@contextmanager
+def _counted_as(reason: str) -> Iterator[None]:
+    try:
+        yield
+    except InvalidInputError as error:
+        raise _UnusableError(reason, str(error)) from error
+
+
+@dataclass
+class FrameBuilder:
+    """Decodes images, registers depth to colour where needed, and refuses what cannot be used.
+
+    Attributes:
+        counters: Where refused images are counted.
+        logger: For what a user should know once.
+        lookup: Called with a target and a source frame, returns `target_from_source` with shape (4, 4) or None.
+        color_from_depth: Fixed transform with shape (4, 4), instead of `lookup`.
+    """
+
+    counters: Counters
+    logger: RcutilsLogger
+    lookup: Lookup
+    color_from_depth: FloatArray | None = None
+
+    def build(self, messages: RgbdMessages) -> RgbdFrame | None:
+        """Return the frame, or None when the messages cannot be used; that is counted and logged."""
+        try:
+            return self._build(messages)
+        except _UnusableError as error:
+            self.counters.drop(error.reason, str(error))
+            return None
+
+    def _build(self, messages: RgbdMessages) -> RgbdFrame:
+        with _counted_as("colour camera_info unusable"):
+            camera = camera_from_info(messages.color_info)
+        if is_distorted(messages.color_info):
+            self.logger.warning(
+                "the colour camera has distortion: publish rectified images (image_proc), raw ones shift positions",
+                once=True,
+            )
+        with _counted_as("colour image unusable"):
+            color = color_from_message(messages.color)
+        depth = None if messages.depth is None else self._depth(messages, messages.depth, camera)
+        header = messages.color.header
+        with _counted_as("sizes do not match"):
+            return RgbdFrame(color, depth, camera, stamp_ns(header), header.frame_id)
+
+    def _depth(self, messages: RgbdMessages, image: Image, camera: CameraIntrinsics) -> npt.NDArray[np.float32]:
+        with _counted_as("depth image unusable"):
+            depth = depth_from_message(image)
+            if not np.any(depth > 0):
+                raise InvalidInputError("no pixel has a depth: is the sensor covered, or too close?")
+        if messages.depth_info is None:
+            if depth.shape != (camera.height, camera.width):
+                raise _UnusableError("depth not registered", _not_registered(depth.shape, camera, "depth/camera_info"))
+            return depth
+        with _counted_as("depth camera_info unusable"):
+            depth_camera = camera_from_info(messages.depth_info)
+        if _is_same(depth_camera, camera):
+            return depth
+        color_from_depth = self._extrinsics(messages)
+        if color_from_depth is None:
+            raise _UnusableError("depth not registered", _not_registered(depth.shape, camera, "a transform"))
+        with _counted_as("depth not registered"):
+            return register_depth(depth, depth_camera, camera, color_from_depth)
+
+    def _extrinsics(self, messages: RgbdMessages) -> FloatArray | None:
+        if self.color_from_depth is not None or messages.depth_info is None:
+            return self.color_from_depth
+        return self.lookup(messages.color.header.frame_id, messages.depth_info.header.frame_id)
+
+
+def _is_same(a: CameraIntrinsics, b: CameraIntrinsics) -> bool:
+    if (a.width, a.height) != (b.width, b.height):
+        return False
+    return bool(np.allclose([a.fx, a.fy, a.cx, a.cy], [b.fx, b.fy, b.cx, b.cy], rtol=0, atol=_SAME_CAMERA_PX))
+
+
+def _not_registered(depth_shape: tuple[int, ...], camera: CameraIntrinsics, lacking: str) -> str:
+    return (
+        f"depth is {depth_shape[1]}x{depth_shape[0]}, colour {camera.width}x{camera.height} with another calibration, "
+        f"and {lacking} is missing: publish aligned depth, or depth/camera_info with TF between the two optical "
+        f"frames or the parameter color_from_depth"
+    )

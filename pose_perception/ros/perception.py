@@ -1,0 +1,72 @@
+"""The part that all perception nodes share: camera in, worker, results counted and diagnosed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from rclpy.node import Node
+
+from pose_perception.datatypes import RgbdFrame
+from pose_perception.ros.counters import Counters
+from pose_perception.ros.diagnostics import Diagnostics
+from pose_perception.ros.frames import FrameBuilder, RgbdMessages
+from pose_perception.ros.rgbd import RgbdConfig, RgbdSubscriber
+from pose_perception.ros.topics import TopicMonitor
+from pose_perception.ros.transforms import ExtrinsicsLookup
+from pose_perception.ros.worker import LatestWorker
+
+Found = TypeVar("Found")
+
+
+class Perception(Generic[Found]):
+    """Works on the latest frame of a camera, in a thread of its own, from its creation until `stop`.
+
+    Args:
+        node: Owner of subscriptions and publishers.
+        config: How the camera is read.
+        device: Where the networks run, for the diagnostics.
+        process: Finds people or objects in a frame.
+        publish: Publishes what was found; this ends the latency.
+        illustrate: Publishes what is only looked at, after that.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        config: RgbdConfig,
+        device: str,
+        process: Callable[[RgbdFrame], Sequence[Found]],
+        publish: Callable[[RgbdFrame, Sequence[Found]], None],
+        illustrate: Callable[[RgbdFrame, Sequence[Found]], None],
+    ) -> None:
+        self._node = node
+        self._process = process
+        self._publish = publish
+        self._illustrate = illustrate
+        counters = Counters(node.get_logger())
+        monitor = TopicMonitor()
+        self._extrinsics = ExtrinsicsLookup(node)
+        fixed = config.color_from_depth_matrix()
+        self._builder = FrameBuilder(counters, node.get_logger(), self._extrinsics, fixed)
+        self._diagnostics = Diagnostics(node, counters, monitor, device)
+        self._worker: LatestWorker[RgbdMessages] = LatestWorker(self._work, counters)
+        self._subscriber = RgbdSubscriber(node, config, counters, monitor, self._worker.submit)
+
+    def stop(self) -> None:
+        """End the work on the frame in hand, then remove thread, subscriptions and diagnostics."""
+        self._subscriber.destroy()
+        if not self._worker.stop():
+            self._node.get_logger().warning("the frame in work does not end; it is left alone")
+        self._extrinsics.destroy()
+        self._diagnostics.destroy()
+
+    def _work(self, messages: RgbdMessages) -> None:
+        frame = self._builder.build(messages)
+        if frame is None:
+            return
+        found = self._process(frame)
+        self._publish(frame, found)
+        latency_s = (self._node.get_clock().now().nanoseconds - frame.stamp_ns) * 1e-9
+        self._diagnostics.record(latency_s, len(found))
+        self._illustrate(frame, found)

@@ -1,0 +1,151 @@
+"""Subscriptions to an RGB-D camera."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from rclpy.event_handler import QoSRequestedIncompatibleQoSInfo, SubscriptionEventCallbacks
+from rclpy.node import Node
+from rclpy.qos import qos_policy_name_from_kind, qos_profile_sensor_data
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from pose_perception.config import Config, option
+from pose_perception.datatypes import FloatArray
+from pose_perception.errors import ConfigurationError, InvalidInputError
+from pose_perception.geometry.registration import check_rigid
+from pose_perception.ros.conversions import matrix_from_numbers, stamp_ns
+from pose_perception.ros.counters import Counters
+from pose_perception.ros.frames import RgbdMessages
+from pose_perception.ros.synchronizer import StampSynchronizer
+from pose_perception.ros.topics import TopicMonitor
+
+_COLOR, _DEPTH = "colour image", "depth image"
+
+
+@dataclass(frozen=True)
+class RgbdConfig(Config):
+    """How a camera is read.
+
+    Raises:
+        ConfigurationError: a value lies outside its range, or `color_from_depth` is no transform.
+    """
+
+    compressed: bool = option(False, "Subscribe to color/image/compressed (JPEG, PNG) instead of color/image.")
+    use_depth: bool = option(True, "Wait for depth with every colour image; without it there are no positions.")
+    slop_s: float = option(0.02, "Largest difference of colour and depth stamps [s].", minimum=0.0, maximum=1.0)
+    queue_size: int = option(10, "Images of a stream that wait for their partner.", minimum=1, maximum=100)
+    color_from_depth: str = option(
+        "",
+        "Pose of the depth camera in the colour camera's optical frame as 'x y z qx qy qz qw' [m], for depth that is "
+        "not registered; empty: from TF.",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.color_from_depth_matrix()
+
+    def color_from_depth_matrix(self) -> FloatArray | None:
+        """Return `color_from_depth` with shape (4, 4), or None when it comes from TF."""
+        if not self.color_from_depth.strip():
+            return None
+        try:
+            matrix = matrix_from_numbers([float(word) for word in self.color_from_depth.split()])
+            check_rigid(matrix)
+        except (ValueError, InvalidInputError) as error:
+            raise ConfigurationError(
+                f"RgbdConfig.color_from_depth must be 'x y z qx qy qz qw', got {self.color_from_depth!r}: {error}"
+            ) from error
+        return matrix
+
+
+class RgbdSubscriber:
+    """Subscribes to a camera and hands on the messages of one moment.
+
+    Topics, relative to the node's namespace: `color/image` or `color/image/compressed`, `color/camera_info`, and with
+    depth `depth/image` and, if there is one, `depth/camera_info`. Their QoS is that of sensor data and can be
+    overridden by ROS's own `qos_overrides` parameters.
+
+    Args:
+        node: Owner of the subscriptions.
+        config: How the camera is read.
+        counters: Where dropped images are counted.
+        monitor: Told about every message.
+        on_images: Called in the executor's thread; must return at once.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        config: RgbdConfig,
+        counters: Counters,
+        monitor: TopicMonitor,
+        on_images: Callable[[RgbdMessages], None],
+    ) -> None:
+        self._node = node
+        self._counters = counters
+        self._monitor = monitor
+        self._on_images = on_images
+        self._infos: dict[str, CameraInfo] = {}
+        slop_ns = round(config.slop_s * 1e9)
+        self._synchronizer = StampSynchronizer((_COLOR, _DEPTH), slop_ns, config.queue_size, counters.drop)
+        on_color = partial(self._pair, _COLOR) if config.use_depth else self._color_only
+        color_type, color_topic = (
+            (CompressedImage, "color/image/compressed") if config.compressed else (Image, "color/image")
+        )
+        self._subscriptions = [
+            self._subscribe(CameraInfo, "color/camera_info", partial(self._infos.__setitem__, _COLOR)),
+            self._subscribe(color_type, color_topic, on_color),
+        ]
+        if config.use_depth:
+            self._subscriptions += [
+                self._subscribe(
+                    CameraInfo, "depth/camera_info", partial(self._infos.__setitem__, _DEPTH), required=False
+                ),
+                self._subscribe(Image, "depth/image", partial(self._pair, _DEPTH)),
+            ]
+
+    def destroy(self) -> None:
+        """Remove the subscriptions."""
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+        self._subscriptions = []
+
+    def _subscribe(self, kind: type, topic: str, on_message: Callable[[Any], None], required: bool = True) -> Any:
+        name = self._node.resolve_topic_name(topic)
+        self._monitor.expect(name, required)
+
+        def receive(message: Any) -> None:
+            self._monitor.received(name)
+            on_message(message)
+
+        def warn(event: QoSRequestedIncompatibleQoSInfo) -> None:
+            policy = qos_policy_name_from_kind(event.last_policy_kind)
+            self._counters.drop("incompatible QoS", f"a publisher on {name} cannot serve this node: {policy} differs")
+
+        return self._node.create_subscription(
+            kind,
+            topic,
+            receive,
+            qos_profile_sensor_data,
+            event_callbacks=SubscriptionEventCallbacks(incompatible_qos=warn),
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        )
+
+    def _pair(self, stream: str, image: Image | CompressedImage) -> None:
+        pair = self._synchronizer.add(stream, stamp_ns(image.header), image)
+        if pair is not None:
+            self._hand_on(*pair)
+
+    def _color_only(self, image: Image | CompressedImage) -> None:
+        if self._synchronizer.is_new(_COLOR, stamp_ns(image.header)):
+            self._hand_on(image, None)
+
+    def _hand_on(self, color: Image | CompressedImage, depth: Image | None) -> None:
+        if _COLOR not in self._infos:
+            self._counters.drop("no camera_info", "images come, but no camera_info of the colour camera")
+            return
+        self._on_images(RgbdMessages(color, depth, self._infos[_COLOR], self._infos.get(_DEPTH)))
