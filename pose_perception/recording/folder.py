@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from pose_perception.errors import InvalidInputError
 from pose_perception.geometry.camera import load_camera
+from pose_perception.recording.images import read_color, read_depth_mm
 
 _COLOR_SUFFIXES = (".png", ".jpg", ".jpeg")
-# The last bytes of a complete file: chunk IEND of PNG, marker EOI of JPEG. Some cameras pad their JPEGs after it.
-_PNG_END, _JPEG_END, _JPEG_PADDING = b"IEND\xaeB`\x82", b"\xff\xd9", 4096
 
 
 class RecordedImages(NamedTuple):
@@ -72,32 +70,16 @@ class FolderRecording:
             InvalidInputError: a file is only half written, is no image, or has another size than the camera.
         """
         name = self.names[index]
-        color = _read_image(self._color[name], cv2.IMREAD_COLOR)
-        depth = _read_image(self._depth[name], cv2.IMREAD_UNCHANGED)
-        if depth.dtype != np.uint16 or depth.ndim != 2:
-            raise InvalidInputError(f"{self._depth[name]} must be a 16-bit image with one channel, in millimetres")
+        color, depth = read_color(self._color[name]), read_depth_mm(self._depth[name])
         size = (self.camera.height, self.camera.width)
         for path, image in ((self._color[name], color), (self._depth[name], depth)):
             if image.shape[:2] != size:
                 height, width = image.shape[:2]
                 raise InvalidInputError(f"{path} is {width}x{height}, but camera.json says {size[1]}x{size[0]}")
-        return RecordedImages(name, cv2.cvtColor(color, cv2.COLOR_BGR2RGB), depth)
+        return RecordedImages(name, color, depth)
 
     def _files(self, kind: str, suffixes: tuple[str, ...]) -> dict[str, Path]:
         folder = self.path / kind
         if not folder.is_dir():
             raise InvalidInputError(f"{self.path} has no folder {kind}/")
         return {path.stem: path for path in folder.iterdir() if path.suffix.lower() in suffixes}
-
-
-def _read_image(path: Path, flags: int) -> npt.NDArray[Any]:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InvalidInputError(f"cannot read {path}: {error}") from error
-    # The decoders fill what is missing of a cut file with black or grey, so its end is checked here.
-    complete = _PNG_END in content[-64:] if path.suffix.lower() == ".png" else _JPEG_END in content[-_JPEG_PADDING:]
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), flags) if complete else None
-    if image is None:
-        raise InvalidInputError(f"{path} is no complete image: half written or damaged")
-    return image

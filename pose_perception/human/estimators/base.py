@@ -30,6 +30,9 @@ class Estimator(ABC):
             People in any order; the same person may occur more than once.
         """
 
+    def load_all(self) -> None:
+        """Load also what would otherwise be loaded when an image first needs it."""
+
 
 def keypoint_boxes(pixels: FloatArray, scores: FloatArray, min_score: float, margin: float = 0.12) -> FloatArray:
     """Return the boxes around the confident keypoints of each person.

@@ -54,6 +54,10 @@ class DefaultEstimator(Estimator):
         scores = poses.scores.astype(np.float64)
         return self._with_landmarks(color, pixels, scores)
 
+    def load_all(self) -> None:
+        """See `Estimator.load_all`."""
+        self._finder.load_all()
+
     def _with_landmarks(self, color: npt.NDArray[np.uint8], pixels: FloatArray, scores: FloatArray) -> PoseEstimates:
         """Add BlazePose's points and metric landmarks to COCO's 17 keypoints."""
         regions = blazepose.regions_from_keypoints(pixels, scores, _MIN_SCORE)

@@ -26,9 +26,10 @@ class MovenetFinder:
         self._device = device
         self._networks: dict[tuple[int, int], Network] = {}
 
-    def warm_up(self, height: int, width: int) -> None:
-        """Load the network for images of this size."""
-        self._network(_fitting_size(height, width)).warm_up(largest=1)
+    def load_all(self) -> None:
+        """Load the networks for images of every shape."""
+        for size in INPUT_SIZES:
+            self._network(size)
 
     def find(self, color: npt.NDArray[np.uint8]) -> PoseEstimates:
         """Return the people of an RGB image with shape (H, W, 3), with COCO's 17 keypoints and no world landmarks.

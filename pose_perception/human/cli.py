@@ -1,0 +1,113 @@
+"""Commands `human`, skeletons from image files without ROS, and `prepare`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pose_perception.datatypes import KeypointState, RgbdFrame, Skeleton
+from pose_perception.errors import ConfigurationError, InvalidInputError
+from pose_perception.geometry.camera import load_camera
+from pose_perception.human.estimators.registry import ESTIMATORS, make_estimator
+from pose_perception.human.pipeline import HumanConfig, HumanPipeline
+from pose_perception.human.topology import Topology
+from pose_perception.recording.images import read_color, read_depth_mm
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the commands to the subparsers of an `argparse.ArgumentParser`."""
+    parser: argparse.ArgumentParser = subparsers.add_parser("human", help="skeletons from colour and depth images")
+    parser.add_argument("--color", nargs="+", type=Path, required=True, metavar="FILE", help="colour images in order")
+    parser.add_argument(
+        "--depth",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="depth images of the same number, 16 bit in millimetres, registered to colour",
+    )
+    parser.add_argument("--camera", type=Path, required=True, metavar="JSON", help="intrinsics of the colour images")
+    parser.add_argument("--out", type=Path, required=True, metavar="JSON", help="where the skeletons go")
+    parser.add_argument("--estimator", default="default", choices=tuple(ESTIMATORS))
+    parser.add_argument("--device", default="auto", choices=("auto", "cuda", "cpu"))
+    parser.add_argument("--rate", type=float, default=15.0, metavar="HZ", help="frames a second of the video")
+    parser.add_argument("--independent", action="store_true", help="the images are no video: treat each one alone")
+    parser.set_defaults(run=run)
+    prepare = subparsers.add_parser(
+        "prepare", help="convert the networks for the CPU, so that the first start is as quick as any"
+    )
+    prepare.set_defaults(run=run_prepare)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Execute the command; returns its exit code.
+
+    Raises:
+        PosePerceptionError: a file cannot be used, or a network is missing.
+    """
+    if not (math.isfinite(args.rate) and args.rate > 0):
+        raise ConfigurationError(f"--rate must be positive, got {args.rate}")
+    if args.depth is not None and len(args.depth) != len(args.color):
+        raise InvalidInputError(f"{len(args.color)} colour images, but {len(args.depth)} depth images")
+    if not args.out.parent.is_dir():
+        raise InvalidInputError(f"there is no folder {args.out.parent} for {args.out.name}")
+    pipeline = HumanPipeline(HumanConfig(device=args.device, estimator=args.estimator))
+    frames = []
+    for path, frame in _frames(args):
+        if args.independent:
+            pipeline.reset()
+        skeletons = pipeline.process(frame)
+        frames.append({"file": str(path), "skeletons": [skeleton_to_json(s, pipeline.topology) for s in skeletons]})
+    args.out.write_text(json.dumps({"frames": frames}, allow_nan=False) + "\n")
+    return 0
+
+
+def run_prepare(_: argparse.Namespace) -> int:
+    """Execute the command `prepare`; returns its exit code.
+
+    Raises:
+        PosePerceptionError: a network is missing or damaged.
+    """
+    for name in ESTIMATORS:
+        make_estimator(name, "cpu").load_all()
+        print(f"{name}: ready", flush=True)
+    return 0
+
+
+def _frames(args: argparse.Namespace) -> Iterator[tuple[Path, RgbdFrame]]:
+    camera = load_camera(args.camera)
+    for i, path in enumerate(args.color):
+        color, depth = read_color(path), None
+        if args.depth is not None:
+            depth = read_depth_mm(args.depth[i]).astype(np.float32) / 1000
+        try:
+            yield path, RgbdFrame(color, depth, camera, round(i / args.rate * 1e9))
+        except InvalidInputError as error:
+            raise InvalidInputError(f"{path}: {error}") from error
+
+
+def skeleton_to_json(skeleton: Skeleton, topology: Topology) -> dict[str, Any]:
+    """Return a skeleton as plain values; what is not known is null."""
+    keypoints = {}
+    for i, name in enumerate(topology.keypoints):
+        keypoints[name] = {
+            "pixel": _known(skeleton.pixels[i], 2),
+            "score": round(float(skeleton.scores[i]), 4),
+            "position": _known(skeleton.positions[i], 4),
+            "state": KeypointState(skeleton.states[i]).name.lower(),
+        }
+    return {
+        "id": skeleton.id,
+        "score": round(skeleton.score, 4),
+        "tracking_state": skeleton.tracking_state.name.lower(),
+        "keypoints": keypoints,
+    }
+
+
+def _known(values: np.ndarray, digits: int) -> list[float] | None:
+    return [round(float(v), digits) for v in values] if np.isfinite(values).all() else None

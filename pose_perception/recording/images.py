@@ -1,0 +1,55 @@
+"""Reading of colour and depth image files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pose_perception.errors import InvalidInputError
+
+# The last bytes of a complete file: chunk IEND of PNG, marker EOI of JPEG. Some cameras pad their JPEGs after it.
+_ENDS = {".png": (b"IEND\xaeB`\x82", 64), ".jpg": (b"\xff\xd9", 4096), ".jpeg": (b"\xff\xd9", 4096)}
+
+
+def read_color(path: Path) -> npt.NDArray[np.uint8]:
+    """Read a colour image; grey and 16-bit ones are converted.
+
+    Returns:
+        RGB with shape (height, width, 3).
+
+    Raises:
+        InvalidInputError: the file is missing, half written or no image.
+    """
+    return cv2.cvtColor(_read(Path(path), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+
+
+def read_depth_mm(path: Path) -> npt.NDArray[np.uint16]:
+    """Read a depth image.
+
+    Returns:
+        Millimetres with shape (height, width), 0 where the sensor saw nothing.
+
+    Raises:
+        InvalidInputError: the file is missing, half written, or not 16 bit with one channel.
+    """
+    depth = _read(Path(path), cv2.IMREAD_UNCHANGED)
+    if depth.dtype != np.uint16 or depth.ndim != 2:
+        raise InvalidInputError(f"{path} must be a 16-bit image with one channel, in millimetres")
+    return depth
+
+
+def _read(path: Path, flags: int) -> npt.NDArray[Any]:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InvalidInputError(f"cannot read {path}: {error}") from error
+    # The decoders fill what is missing of a cut file with black or grey, so its end is checked here.
+    end, reach = _ENDS.get(path.suffix.lower(), (b"", 0))
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), flags) if content and end in content[-reach:] else None
+    if image is None:
+        raise InvalidInputError(f"{path} is no complete image: half written or damaged")
+    return image
