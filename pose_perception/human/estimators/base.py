@@ -30,6 +30,7 @@ class Estimator(ABC):
             People in any order; the same person may occur more than once.
         """
 
+    @abstractmethod
     def load_all(self) -> None:
         """Load also what would otherwise be loaded when an image first needs it."""
 
