@@ -7,18 +7,18 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.duration import Duration
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.task import Future
 
 from pose_perception.config import Config, option
-from pose_perception.errors import ConfigurationError, InvalidInputError, PosePerceptionError
+from pose_perception.errors import ConfigurationError, InvalidInputError
 from pose_perception.recording.bag import BagRecording
 from pose_perception.recording.folder import FolderRecording
 from pose_perception.recording.topics import choose_topics
@@ -27,6 +27,7 @@ from pose_perception.ros.counters import Counters
 from pose_perception.ros.parameters import ConfigParameters
 from pose_perception.ros.playback import COLOR, COLOR_COMPRESSED, STATIC_TRANSFORMS, BagSource, FolderSource, Source
 from pose_perception.ros.player import Player
+from pose_perception.ros.process import run_node
 
 _PUBLISHED, _SKIPPED = "published", "skipped"
 # How long the last messages get on their way to reliable subscribers, and to all others, before the node ends.
@@ -60,7 +61,7 @@ class RgbdPlayer(Node):
     """Publishes `color/image` (or `color/image/compressed`), `depth/image`, `color/camera_info` and `/diagnostics`.
 
     Attributes:
-        finished: Done when everything has been played.
+        finished: Done when everything has been played, or could not be played on.
 
     Raises:
         ConfigurationError: the parameters make no sense.
@@ -75,7 +76,7 @@ class RgbdPlayer(Node):
         source = self._open(config)
         self._topics = {topic: self._publisher(topic, kind) for topic, kind in source.types.items()}
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self.create_timer(1.0, self.diagnose)
+        self.create_timer(1.0, self._diagnose)
         keep_stamps = bool(config.bag) and config.stamps == "original"
         self._player = Player(
             source,
@@ -86,27 +87,24 @@ class RgbdPlayer(Node):
             loop=config.loop,
         )
         ready = self._has_subscribers if config.wait_for_subscribers else lambda: True
-        self._player.start(ready, config.start_delay_s, lambda: self.finished.set_result(None))
+        self._player.start(ready, config.start_delay_s, self.finished)
 
-    @property
-    def published(self) -> int:
-        """Number of colour images published."""
-        return self._counters.counts().get(_PUBLISHED, 0)
+    def play_to_the_end(self) -> NoReturn:
+        """Spin until everything has been played and has arrived, then leave the process.
 
-    def diagnose(self) -> None:
-        """Publish how many images were published and skipped."""
-        counts = {_PUBLISHED: 0, _SKIPPED: 0} | self._counters.counts()
-        level = DiagnosticStatus.WARN if counts[_SKIPPED] else DiagnosticStatus.OK
-        message = f"{counts[_PUBLISHED]} images published, {counts[_SKIPPED]} skipped"
-        header = header_message(self.get_clock().now().nanoseconds, "")
-        self._diagnostics.publish(diagnostic_message(header, self.get_name(), "player", level, message, counts))
-
-    def flush(self) -> None:
-        """Let the last messages arrive."""
-        self.diagnose()
+        Raises:
+            InvalidInputError: nothing could be played.
+            SystemExit: the end.
+        """
+        rclpy.spin_until_future_complete(self, self.finished)
+        self.finished.result()
+        self._diagnose()
         for publisher in (*self._topics.values(), self._diagnostics):
             publisher.wait_for_all_acked(Duration(seconds=_ACKNOWLEDGE_S))
         time.sleep(_LINGER_S)
+        if self._counters.counts().get(_PUBLISHED, 0) == 0:
+            raise InvalidInputError("nothing could be played; the warnings above say why")
+        raise SystemExit(0)
 
     def destroy_node(self) -> None:
         self._player.stop()
@@ -144,35 +142,21 @@ class RgbdPlayer(Node):
         if topic in (COLOR, COLOR_COMPRESSED):
             self._counters.add(_PUBLISHED)
 
+    def _diagnose(self) -> None:
+        counts = {_PUBLISHED: 0, _SKIPPED: 0} | self._counters.counts()
+        level = DiagnosticStatus.WARN if counts[_SKIPPED] else DiagnosticStatus.OK
+        message = f"{counts[_PUBLISHED]} images published, {counts[_SKIPPED]} skipped"
+        header = header_message(self.get_clock().now().nanoseconds, "")
+        self._diagnostics.publish(diagnostic_message(header, self.get_name(), "player", level, message, counts))
+
     def _has_subscribers(self) -> bool:
         images = [publisher for topic, publisher in self._topics.items() if topic != STATIC_TRANSFORMS]
         return all(publisher.get_subscription_count() for publisher in images)
 
 
 def main() -> int:
-    """Play until the end, or until interrupted.
-
-    Returns:
-        0, or 1 when the recording could not be used.
-    """
-    rclpy.init()
-    node = None
-    try:
-        node = RgbdPlayer()
-        rclpy.spin_until_future_complete(node, node.finished)
-        node.flush()
-        if node.published == 0:
-            raise InvalidInputError("nothing could be played; the warnings above say why")
-    except PosePerceptionError as error:
-        rclpy.logging.get_logger("rgbd_player").fatal(str(error))
-        return 1
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        if node is not None:
-            node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+    """Play until the end, or until the node is told to end."""
+    return run_node(RgbdPlayer, RgbdPlayer.play_to_the_end)
 
 
 if __name__ == "__main__":

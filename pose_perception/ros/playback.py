@@ -112,9 +112,9 @@ class BagSource:
         }
         if topics.depth_camera_info:
             self._targets[topics.depth_camera_info] = DEPTH_CAMERA_INFO
-        if bag.types.get(STATIC_TRANSFORMS) == "tf2_msgs/msg/TFMessage":
-            self._targets[STATIC_TRANSFORMS] = STATIC_TRANSFORMS
         self.types = {target: message_class(bag.types[name]) for name, target in self._targets.items()}
+        if STATIC_TRANSFORMS in bag.types:
+            self._add_static_transforms()
         self.gap_s = 0.0
 
     def events(self) -> Iterator[Event]:
@@ -131,6 +131,14 @@ class BagSource:
             self._report(str(error))
         if len(times_ns) > 1:
             self.gap_s = (times_ns[-1] - times_ns[0]) / _NS_PER_S / (len(times_ns) - 1)
+
+    def _add_static_transforms(self) -> None:
+        try:
+            self.types[STATIC_TRANSFORMS] = message_class(self._bag.types[STATIC_TRANSFORMS])
+        except InvalidInputError as error:
+            self._report(str(error))
+        else:
+            self._targets[STATIC_TRANSFORMS] = STATIC_TRANSFORMS
 
 
 def message_class(type_name: str) -> Any:

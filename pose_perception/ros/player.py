@@ -6,6 +6,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from rclpy.task import Future
+
 from pose_perception.recording.read_ahead import ReadAhead
 from pose_perception.ros.playback import Event, Source, read_stamp, with_stamp
 
@@ -44,13 +46,13 @@ class Player:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def start(self, ready: Callable[[], bool], delay_s: float, finished: Callable[[], None]) -> None:
+    def start(self, ready: Callable[[], bool], delay_s: float, finished: Future) -> None:
         """Read ahead, wait, play.
 
         Args:
             ready: Playing does not begin before this is true.
             delay_s: Wait after that, seconds.
-            finished: Called when everything has been played, unless `stop` came first.
+            finished: Gets a result when everything has been played, or the exception that ended it before.
         """
         self._thread = threading.Thread(target=self._run, args=(ready, delay_s, finished), name="player", daemon=True)
         self._thread.start()
@@ -61,20 +63,24 @@ class Player:
         if self._thread is not None:
             self._thread.join(timeout=2.0)
 
-    def _run(self, ready: Callable[[], bool], delay_s: float, finished: Callable[[], None]) -> None:
-        self._events.fill()
-        while not ready():
-            if self._stop.wait(_POLL_S):
-                return
-        if self._stop.wait(delay_s):
-            return
-        begin_s, count = time.monotonic(), 1
-        while count and not self._stop.is_set():
+    def _run(self, ready: Callable[[], bool], delay_s: float, finished: Future) -> None:
+        try:
+            self._events.fill()
+            while not ready():
+                if self._stop.wait(_POLL_S):
+                    return
+            if not self._stop.wait(delay_s):
+                self._play()
+        except Exception as error:
+            finished.set_exception(error)
+        else:
+            finished.set_result(None)
+
+    def _play(self) -> None:
+        begin_s, count = self._play_once(time.monotonic())
+        # A pass without a message would be followed by the next one at once, for ever.
+        while self._loop and count and not self._stop.is_set():
             begin_s, count = self._play_once(begin_s)
-            if not self._loop:
-                break
-        if not self._stop.is_set():
-            finished()
 
     def _play_once(self, begin_s: float) -> tuple[float, int]:
         """Play one pass; return when the next one begins, and the number of messages."""
