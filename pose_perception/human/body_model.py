@@ -43,6 +43,7 @@ LEARNED_SPREAD = 0.05
 
 # How far a joint centre lies behind the seen surface, along the viewing ray, metres: half the thickness of the limb.
 _SURFACE_TO_JOINT_M = {
+    "ear": 0.030,
     "shoulder": 0.055,
     "elbow": 0.040,
     "wrist": 0.025,

@@ -39,6 +39,9 @@ _RELATIVE_SIGMA = 0.35
 # A measured depth that the solution does not believe at least this far is not called measured. The weight is
 # Geman-McClure's: 0.25 is reached at a residual of 10 cm.
 _BELIEVED = 0.25
+# A bone that differs from its length by more than this part of it, and this distance, is no bone of this person.
+_POSSIBLE_STRETCH = 0.35
+_POSSIBLE_ERROR_M = 0.05
 # A bone teaches its length only when this part of it lies across the view, where depth noise matters little.
 _LATERAL_PART = 0.6
 
@@ -61,11 +64,14 @@ class LiftedBodies(NamedTuple):
         positions: Joint centres with shape (N, K, 3), metres; NaN when missing.
         covariances: With shape (N, K, 3, 3), square metres; NaN when missing.
         states: `KeypointState` with shape (N, K), uint8.
+        impossible: Keypoints whose pixel cannot belong to this body, shape (N, K): a bone would be much too long. They
+            lie on somebody else or on the background, and have no position.
     """
 
     positions: FloatArray
     covariances: FloatArray
     states: npt.NDArray[np.uint8]
+    impossible: npt.NDArray[np.bool_]
 
 
 class Lifter:
@@ -115,7 +121,8 @@ class Lifter:
             relative_sigma=_RELATIVE_SIGMA * np.stack([person.lengths for person in lengths]),
         )
         solution = solve_bodies(problem)
-        bodies = self._conclude(frame.camera, view, solution, np.isfinite(expected))
+        impossible = self._impossible(view * solution.depth[..., None], solution.weight, problem.lengths)
+        bodies = self._conclude(frame.camera, view, solution, np.isfinite(expected), impossible)
         self._learn(view * measured[..., None], bodies.states, estimates.scores, lengths)
         return bodies
 
@@ -141,15 +148,38 @@ class Lifter:
         return depth + self._offsets, np.sqrt(np.square(spread) + np.square(sensor) + _OFFSET_SIGMA_M**2)
 
     def _conclude(
-        self, camera: CameraIntrinsics, view: FloatArray, solution: BodySolution, expected: npt.NDArray[np.bool_]
+        self,
+        camera: CameraIntrinsics,
+        view: FloatArray,
+        solution: BodySolution,
+        expected: npt.NDArray[np.bool_],
+        impossible: npt.NDArray[np.bool_],
     ) -> LiftedBodies:
         """Turn depths into positions that carry how they are known."""
         known = np.isfinite(solution.depth) & expected & (solution.weight.max(axis=1) > _BELIEVED)[:, None]
+        known &= ~impossible
         states = np.full(known.shape, KeypointState.MISSING, np.uint8)
         states[known & (solution.sigma < self._config.max_inferred_sigma)] = KeypointState.INFERRED
         states[known & (solution.weight > _BELIEVED)] = KeypointState.MEASURED
         depth = np.where(states == KeypointState.MISSING, np.nan, solution.depth)
-        return LiftedBodies(view * depth[..., None], _covariances(view, depth, solution.sigma, camera), states)
+        return LiftedBodies(
+            view * depth[..., None], _covariances(view, depth, solution.sigma, camera), states, impossible
+        )
+
+    def _impossible(self, points: FloatArray, weight: FloatArray, lengths: FloatArray) -> npt.NDArray[np.bool_]:
+        """Return the keypoints that no body can have there, shape (N, K).
+
+        Of the ends of a bone that is much too long, the one without a believed measurement is to blame, else the one
+        further out; what hangs on it goes with it.
+        """
+        error = np.abs(np.linalg.norm(points[:, self._ends] - points[:, self._starts], axis=2) - lengths)
+        too_long = error > _POSSIBLE_STRETCH * lengths + _POSSIBLE_ERROR_M
+        impossible = np.zeros(weight.shape, bool)
+        for b, (start, end) in enumerate(zip(self._starts, self._ends, strict=True)):  # from the trunk outwards
+            blame_start = too_long[:, b] & (weight[:, start] < _BELIEVED) & (weight[:, end] > _BELIEVED)
+            impossible[:, start] |= blame_start
+            impossible[:, end] |= (too_long[:, b] & ~blame_start) | (impossible[:, start] & ~blame_start)
+        return impossible
 
     def _learn(
         self, points: FloatArray, states: FloatArray, scores: FloatArray, lengths: Sequence[BoneLengths]
@@ -229,4 +259,5 @@ def _all_missing(people: int, keypoints: int) -> LiftedBodies:
         np.full((people, keypoints, 3), np.nan),
         np.full((people, keypoints, 3, 3), np.nan),
         np.full((people, keypoints), KeypointState.MISSING, np.uint8),
+        np.zeros((people, keypoints), bool),
     )

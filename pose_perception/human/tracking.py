@@ -135,7 +135,7 @@ def _observe(
     track: Track, estimate: PoseEstimates, bodies: LiftedBodies, row: int, stamp_ns: int, topology: Topology
 ) -> None:
     """Move a track to what was seen of it."""
-    positions = bodies.positions[row]
+    positions, impossible = bodies.positions[row], bodies.impossible[row]
     torso = torso_pose(positions, topology)
     if track.skeleton is not None:
         track.velocity = _updated_velocity(track, positions, (stamp_ns - track.stamp_ns) * _NS)
@@ -145,8 +145,8 @@ def _observe(
         score=float(estimate.person_scores[0]),
         tracking_state=TrackingState.TRACKED,
         box=estimate.boxes[0],
-        pixels=estimate.pixels[0],
-        scores=estimate.scores[0],
+        pixels=np.where(impossible[:, None], np.nan, estimate.pixels[0]),
+        scores=np.where(impossible, 0.0, estimate.scores[0]),
         positions=positions,
         covariances=bodies.covariances[row],
         states=bodies.states[row],
