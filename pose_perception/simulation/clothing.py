@@ -120,14 +120,14 @@ def _paint_face(
     scale = 2 * eye_x / 0.064
     face = (parts == "head") & ~eyeballs & (y < nose[1] + 0.06 * scale)
     below_nose = (nose[2] - z) / scale
-    lips = face & (x < 0.024 * scale) & (below_nose > 0.030) & (below_nose < 0.050)
+    lips = face & (x < 0.024 * scale) & (below_nose > 0.037) & (below_nose < 0.051)
     colors[lips] = np.array(look.skin) * (0.85, 0.55, 0.55)
     above_eye = (z - eye_z) / scale
-    brows = face & (np.abs(x - eye_x) < 0.02 * scale) & (above_eye > 0.016) & (above_eye < 0.026)
+    brows = face & (np.abs(x - eye_x) < 0.02 * scale) & (above_eye > 0.014) & (above_eye < 0.021)
     colors[brows] = 0.3 * np.array(look.skin) + 0.7 * np.array(look.hair)
     to_pupil = np.hypot(x - eye_x, z - eye_z) / scale
     colors[eyeballs] = 0.85
-    colors[eyeballs & (to_pupil < 0.006)] = (0.12, 0.08, 0.06)
+    colors[eyeballs & (to_pupil < 0.0075)] = (0.12, 0.08, 0.06)
 
 
 def _normals(vertices: npt.NDArray[np.floating], faces: npt.NDArray[np.integer]) -> npt.NDArray[np.floating]:

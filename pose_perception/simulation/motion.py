@@ -18,14 +18,16 @@ GESTURES = ("wave", "point", "reach")
 # how much the wrist may differ from one performance to the next.
 _KEYS = {
     "hang": ((0.13, 0.12, -0.94), (0.45, -1.0, 0.0), (-1.0, 0.1, 0.0), 0.0, 0.02),
-    "wave": ((0.42, 0.28, 0.30), (0.55, -0.35, -1.0), (0.0, 1.0, 0.0), 0.0, 0.05),
-    "point": ((0.30, 0.82, 0.05), (0.75, -0.2, -1.0), (-0.3, 0.0, -1.0), 1.0, 0.22),
-    "reach": ((0.08, 0.66, -0.22), (0.70, -0.4, -0.8), (-0.8, 0.0, -0.6), 0.0, 0.18),
+    "wave": ((0.40, 0.30, 0.25), (0.40, -0.30, -1.0), (0.0, 1.0, 0.0), -0.2, 0.05),
+    "point": ((0.30, 0.82, 0.05), (0.50, -0.2, -1.0), (-0.3, 0.0, -1.0), 1.0, 0.22),
+    "reach": ((0.08, 0.66, -0.22), (0.50, -0.4, -1.0), (-0.8, 0.0, -0.6), 0.0, 0.18),
 }
 _SECONDS_PER_GESTURE = 4.0
 # Below this time for a gesture its reach shrinks, so that short loops do not jerk.
 _HURRY_S = 2.6
 _RAISE_SHARE, _LOWER_SHARE = 0.3, 0.3
+# Hands do not rise in a straight line: they go around the hips and the belly.
+_DETOUR = (0.10, 0.08, 0.0)
 _POINTING_STRETCH = 0.94
 _WAVE_HZ = 1.4
 _WAVE_AMPLITUDE = (0.17, 0.0, 0.02)
@@ -96,6 +98,7 @@ class Motion:
                 continue
             raised = _minimum_jerk(progress / _RAISE_SHARE) * _minimum_jerk((1 - progress) / _LOWER_SHARE)
             state += raised * (gesture.key - self._hang[side])
+            state[:3] += 4 * raised * (1 - raised) * np.array(_DETOUR)
             if gesture.name == "wave":
                 held = _minimum_jerk((progress - 0.6 * _RAISE_SHARE) / 0.2) * raised**2
                 phase = 2 * np.pi * _WAVE_HZ * (time_s - gesture.start_s)

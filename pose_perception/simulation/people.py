@@ -66,6 +66,8 @@ _SHAPES = {
     "height": (0.25, 0.5),
     "proportions": (0.45, 0.8),
 }
+# Half the thickness of a wrist and the air between it and the trunk.
+_WRIST_M = 0.055
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,8 @@ class Body:
         regressor: For the keypoints on the skin the weights of the vertices; sparse with shape (K, V).
         parts_around: For each keypoint the parts whose surface may cover it when it is seen, shape (K, len(PARTS)).
         limbs: Arms and legs: `left_arm`, `right_arm`, `left_leg`, `right_leg`.
+        trunk_center, trunk_radii: Elliptic cylinder that no wrist may enter, shape (3,), metres; the heights mean
+            nothing.
     """
 
     rig: Rig
@@ -99,6 +103,8 @@ class Body:
     regressor: Any
     parts_around: npt.NDArray[np.bool_]
     limbs: dict[str, Limb]
+    trunk_center: FloatArray
+    trunk_radii: FloatArray
 
     def keypoints(self, vertices: FloatArray, heads: FloatArray) -> FloatArray:
         """Positions (K, 3) of the keypoints for posed vertices (V, 3) and posed rotation centres (B, 3)."""
@@ -134,6 +140,7 @@ def _create_body(model: Any, keypoints: Any, look: Appearance, rng: np.random.Ge
     part_names = np.array([re.sub("left_|right_", "", part) for part in PARTS])[parts]
     eyeballs = np.array([name.startswith("eye") for name in names])[weights.argmax(axis=1)]
     clothes = dress(skin_vertices, faces, part_names, nose, np.array(eyes), eyeballs, look)
+    trunk_center, trunk_radii = _trunk(clothes.vertices, part_names)
     return Body(
         rig=rig,
         weights=weights,
@@ -147,6 +154,8 @@ def _create_body(model: Any, keypoints: Any, look: Appearance, rng: np.random.Ge
         regressor=regressor,
         parts_around=np.array([[_covers(part, keypoint) for part in PARTS] for keypoint in KEYPOINTS]),
         limbs=_limbs(rig),
+        trunk_center=trunk_center,
+        trunk_radii=trunk_radii,
     )
 
 
@@ -205,3 +214,11 @@ def _limbs(rig: Rig) -> dict[str, Limb]:
         for limb, bones in chains.items()
         for side, suffix in SIDES.items()
     }
+
+
+def _trunk(vertices: FloatArray, part_names: npt.NDArray[np.str_]) -> tuple[FloatArray, FloatArray]:
+    """Centre and radii (3,) of the cylinder around belly and hips, with the thickness of a wrist on top."""
+    height = vertices[:, 2]
+    hips = np.isin(part_names, ["torso", "thigh"]) & (height > -0.12) & (height < 0.2)
+    low, high = vertices[hips].min(axis=0), vertices[hips].max(axis=0)
+    return (low + high) / 2 * (1, 1, 0), (high - low) / 2 * (1, 1, 0) + (_WRIST_M, _WRIST_M, 1)

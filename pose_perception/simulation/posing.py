@@ -33,6 +33,7 @@ _FIST_CURL_RAD = np.deg2rad(78.0)
 # Share of its straight length to which a leg is stretched in quiet standing.
 _LEG_STRETCH = 0.995
 _STANCE_M = 0.015
+_PUSH_SHARPNESS = 8
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class ArmPose:
         wrist: Position of the wrist with shape (3,).
         pole: Direction in which the elbow points with shape (3,).
         palm: Direction in which the palm faces with shape (3,).
-        curl: 0 for a relaxed hand, 1 for a hand that points with the index finger.
+        curl: 0 for a relaxed hand, 1 for one that points with the index finger, -0.2 for one with straight fingers.
     """
 
     wrist: FloatArray
@@ -140,7 +141,7 @@ def _arm(body: Body, side: str, arm: ArmPose, turned: FloatArray, heads: FloatAr
     names = body.rig.names
     trunk, girdle = (turned[names.index(bone)] for bone in ("spine01", f"shoulder01.{suffix}"))
     shoulder = heads[names.index(f"upperarm01.{suffix}")]
-    wrist = shoulder + trunk @ _to_body(side, arm.wrist) * sum(limb.lengths)
+    wrist = shoulder + trunk @ _beside_trunk(body, side, _to_body(side, arm.wrist) * sum(limb.lengths))
     upper, lower = limb.solve(shoulder, wrist, trunk @ _to_body(side, arm.pole))
     # Half of the turn about the upper arm's own axis belongs to its upper half, or the shoulder's skin wrings.
     swing = between(girdle @ limb.upper, upper @ limb.upper) @ girdle
@@ -150,6 +151,15 @@ def _arm(body: Body, side: str, arm: ArmPose, turned: FloatArray, heads: FloatAr
     rotations = {"upperarm01": swing @ half, "upperarm02": upper, **forearm}
     fingers = _fingers(body.rig, side, forearm["wrist"], arm.curl)
     return {f"{bone}.{suffix}": rotation for bone, rotation in rotations.items()} | fingers
+
+
+def _beside_trunk(body: Body, side: str, wrist: FloatArray) -> FloatArray:
+    """Move a wrist, given from the shoulder (3,), out of the elliptic cylinder around trunk and hips, smoothly."""
+    shoulder = body.rig.head(f"upperarm01.{SIDES[side]}")
+    flat = (shoulder + wrist - body.trunk_center) / body.trunk_radii
+    level = np.hypot(flat[0], flat[1])
+    scale = (1 + level**-_PUSH_SHARPNESS) ** (1 / _PUSH_SHARPNESS)
+    return (flat * (scale, scale, 1.0)) * body.trunk_radii + body.trunk_center - shoulder
 
 
 def _palm(rig: Rig, side: str) -> FloatArray:
@@ -171,8 +181,9 @@ def _palm_twist(rig: Rig, side: str, lower: FloatArray, axis: FloatArray, wanted
 def _fingers(rig: Rig, side: str, wrist: FloatArray, curl: float) -> dict[str, FloatArray]:
     suffix, palm, rotations = SIDES[side], _palm(rig, side), {}
     for finger in (2, 3, 4, 5):
-        closed = _RELAXED_CURL_RAD if finger == 2 else _FIST_CURL_RAD
-        angle = (1 - curl) * _RELAXED_CURL_RAD + curl * closed * (1 if finger > 2 else 0.3)
+        # A pointing hand stretches the index finger as an open hand stretches them all.
+        closed = -_RELAXED_CURL_RAD * abs(curl) if finger == 2 else curl * (_FIST_CURL_RAD - _RELAXED_CURL_RAD)
+        angle = _RELAXED_CURL_RAD + closed
         start, end = (rig.head(f"finger{finger}-{joint}.{suffix}") for joint in (1, 3))
         axis = unit(np.cross(unit(end - start), palm))
         for joint in (1, 2, 3):
