@@ -12,6 +12,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 
 from pose_perception.errors import ConfigurationError, PosePerceptionError
 from pose_perception.human.pipeline import HumanConfig, HumanPipeline
+from pose_perception.networks.runtime import choose_device
 from pose_perception.ros.human_output import HumanOutput, HumanOutputConfig
 from pose_perception.ros.parameters import ConfigParameters
 from pose_perception.ros.perception import Perception
@@ -96,10 +97,10 @@ class HumanPoseNode(LifecycleNode):
         human, output = self._human_parameters.read(), self._output_parameters.read()
         self._input_config = self._input_parameters.read()
         self._pipeline = HumanPipeline(human)
-        self._device = human.device
+        self._device = choose_device(human.device)
         self._output = HumanOutput(self, self._pipeline.topology, output)
         self.get_logger().info(
-            f"estimator {human.estimator} on device {human.device}: ready after {time.monotonic() - started_s:.1f} s"
+            f"estimator {human.estimator} on {self._device}: ready after {time.monotonic() - started_s:.1f} s"
         )
 
     def _stop(self) -> None:

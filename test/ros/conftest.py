@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,9 +22,15 @@ os.environ.setdefault(
     "FASTRTPS_DEFAULT_PROFILES_FILE", str(Path(__file__).parents[2] / "config" / "fastdds_shared_memory.xml")
 )
 
+import numpy as np
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
+
+from pose_perception.datatypes import CameraIntrinsics
+from pose_perception.ros import conversions
 
 
 class Ros:
@@ -59,6 +66,73 @@ class Ros:
             node.destroy_node()
         self._executor.shutdown()
         rclpy.try_shutdown()
+
+
+class Camera:
+    """Publishes images as a driver does; every argument of `send` can be left out or made wrong."""
+
+    def __init__(self, ros: Ros, intrinsics: CameraIntrinsics) -> None:
+        self.intrinsics = intrinsics
+        self._ros = ros
+        self._node = ros.add(Node("test_camera"))
+        topics = {
+            "color": (Image, "color/image"),
+            "compressed": (CompressedImage, "color/image/compressed"),
+            "depth": (Image, "depth/image"),
+            "color_info": (CameraInfo, "color/camera_info"),
+            "depth_info": (CameraInfo, "depth/camera_info"),
+        }
+        self._publishers = {
+            name: self._node.create_publisher(kind, topic, 10) for name, (kind, topic) in topics.items()
+        }
+
+    def wait_for_subscriber(self, *names: str) -> None:
+        """Wait until somebody listens to these topics."""
+        publishers = [self._publishers[name] for name in names or ("color", "depth", "color_info")]
+        assert self._ros.spin_until(lambda: all(publisher.get_subscription_count() for publisher in publishers))
+
+    def now_ns(self) -> int:
+        """Time for a stamp, nanoseconds."""
+        return self._node.get_clock().now().nanoseconds
+
+    def send(self, stamp_ns: int | None = None, **changes: Any) -> int:
+        """Publish calibration, depth and colour of one moment.
+
+        Args:
+            stamp_ns: Stamp of all of them; None for now.
+            changes: Messages or arrays to send instead of the good ones; None for nothing.
+
+        Returns:
+            The stamp.
+        """
+        stamp_ns = self.now_ns() if stamp_ns is None else stamp_ns
+        header = conversions.header_message(stamp_ns, "camera")
+        size = (self.intrinsics.height, self.intrinsics.width)
+        messages = {
+            "color_info": self.intrinsics,
+            "depth": np.full(size, 2000, np.uint16),
+            "color": np.full((*size, 3), 90, np.uint8),
+            **changes,
+        }
+        for name, content in messages.items():
+            if content is not None:
+                self._publishers[name].publish(_message(name, content, header))
+        return stamp_ns
+
+
+def _message(name: str, content: Any, header: Header) -> Any:
+    if isinstance(content, CameraIntrinsics):
+        return conversions.camera_info_message(content, header)
+    if isinstance(content, np.ndarray):
+        return (conversions.color_message if name == "color" else conversions.depth_message)(content, header)
+    content.header = header
+    return content
+
+
+@pytest.fixture
+def camera(ros: Ros) -> Camera:
+    """A small camera."""
+    return Camera(ros, CameraIntrinsics(160, 120, 150.0, 150.0, 79.5, 59.5))
 
 
 @pytest.fixture

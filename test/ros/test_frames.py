@@ -1,0 +1,119 @@
+"""Tests for ros/frames.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from rclpy.logging import get_logger
+from sensor_msgs.msg import CameraInfo, Image
+
+from pose_perception.datatypes import CameraIntrinsics, FloatArray
+from pose_perception.ros import conversions
+from pose_perception.ros.counters import Counters
+from pose_perception.ros.frames import FrameBuilder, RgbdMessages
+
+COLOR_CAMERA = CameraIntrinsics(160, 120, 150.0, 150.0, 79.5, 59.5)
+DEPTH_CAMERA = CameraIntrinsics(80, 60, 70.0, 70.0, 39.5, 29.5)
+COLOR_HEADER = conversions.header_message(5_000_000_000, "color_frame")
+DEPTH_HEADER = conversions.header_message(5_000_000_000, "depth_frame")
+
+
+class Builder:
+    """A frame builder with a TF that knows one transform, or none."""
+
+    def __init__(self, transform: FloatArray | None = None, fixed: FloatArray | None = None) -> None:
+        self.counters = Counters(get_logger("frames_test"))
+        self.asked: list[tuple[str, str]] = []
+        self._transform = transform
+        self._builder = FrameBuilder(self.counters, get_logger("frames_test"), self._lookup, fixed)
+        self.build = self._builder.build
+
+    def _lookup(self, target: str, source: str) -> FloatArray | None:
+        self.asked.append((target, source))
+        return self._transform
+
+
+def messages(**changes: Any) -> RgbdMessages:
+    color = conversions.color_message(np.full((120, 160, 3), 7, np.uint8), COLOR_HEADER)
+    depth = conversions.depth_message(np.full((120, 160), 1500, np.uint16), COLOR_HEADER)
+    values = {
+        "color": color,
+        "depth": depth,
+        "color_info": conversions.camera_info_message(COLOR_CAMERA, COLOR_HEADER),
+        "depth_info": None,
+    }
+    return RgbdMessages(**{**values, **changes})
+
+
+def unregistered() -> dict[str, Any]:
+    return {
+        "depth": conversions.depth_message(np.full((60, 80), 2000, np.uint16), DEPTH_HEADER),
+        "depth_info": conversions.camera_info_message(DEPTH_CAMERA, DEPTH_HEADER),
+    }
+
+
+def test_registered_messages_become_a_frame() -> None:
+    builder = Builder()
+    frame = builder.build(messages())
+    assert (frame.camera, frame.stamp_ns, frame.frame_id) == (COLOR_CAMERA, 5_000_000_000, "color_frame")
+    np.testing.assert_allclose(frame.depth, 1.5, rtol=1e-6)
+    assert (frame.color == 7).all()
+    assert builder.counters.counts() == {}
+
+
+def test_depth_can_be_absent() -> None:
+    assert Builder().build(messages(depth=None)).depth is None
+
+
+def test_depth_with_the_calibration_of_colour_is_taken_as_it_is() -> None:
+    builder = Builder()
+    info = conversions.camera_info_message(COLOR_CAMERA, DEPTH_HEADER)
+    assert builder.build(messages(depth_info=info)) is not None
+    assert builder.asked == []
+
+
+@pytest.mark.parametrize("source", ["lookup", "parameter"])
+def test_other_depth_camera_is_registered(source: str) -> None:
+    color_from_depth = np.eye(4)
+    color_from_depth[2, 3] = 0.1
+    builder = Builder(color_from_depth) if source == "lookup" else Builder(fixed=color_from_depth)
+    frame = builder.build(messages(**unregistered()))
+    assert frame.depth.shape == (120, 160)
+    np.testing.assert_allclose(np.nanmedian(frame.depth), 2.1, atol=1e-3)
+    assert builder.asked == ([("color_frame", "depth_frame")] if source == "lookup" else [])
+
+
+def test_other_depth_camera_without_a_transform_is_counted() -> None:
+    builder = Builder()
+    assert builder.build(messages(**unregistered())) is None
+    assert builder.counters.counts() == {"depth not registered": 1}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"color": Image(height=120, width=160, encoding="yuv422", step=320)}, "colour image unusable"),
+        ({"color": Image(height=120, width=160, encoding="rgb8", step=480)}, "colour image unusable"),
+        ({"depth": Image(height=120, width=160, encoding="8UC1", step=160)}, "depth image unusable"),
+        ({"depth": conversions.depth_message(np.zeros((120, 160), np.uint16), COLOR_HEADER)}, "depth image unusable"),
+        (
+            {"depth": conversions.depth_message(np.full((120, 160), np.nan, np.float32), COLOR_HEADER)},
+            "depth image unusable",
+        ),
+        ({"color_info": CameraInfo(width=160, height=120)}, "colour camera_info unusable"),
+        ({**unregistered(), "depth_info": CameraInfo(width=80, height=60)}, "depth camera_info unusable"),
+        ({**unregistered(), "depth_info": None}, "depth not registered"),
+        (
+            {"color": conversions.color_message(np.zeros((60, 80, 3), np.uint8), COLOR_HEADER)},
+            "sizes do not match",
+        ),
+    ],
+    ids=["encoding", "no data", "depth encoding", "zero", "nan", "k", "depth k", "size", "colour size"],
+)
+def test_unusable_input_is_counted_by_reason(changes: dict[str, Any], reason: str) -> None:
+    builder = Builder()
+    assert builder.build(messages(**changes)) is None
+    assert builder.counters.counts() == {reason: 1}
+    assert builder.build(messages()) is not None
