@@ -38,8 +38,15 @@ _ADULT_LENGTHS_M = {
 }
 # Standard deviation of these lengths in the population (children included), as a fraction of the length.
 POPULATION_SPREAD = 0.15
-# What remains once a person's own bone was measured often: clothes and the estimator's own wobble.
-LEARNED_SPREAD = 0.05
+# What remains once a person's own bone was measured often: clothes and the estimator's own wobble. What is no single
+# bone moves: shoulders are raised and drawn forward, the trunk bends, the head turns.
+LEARNED_SPREAD = 0.06
+_LEARNED_SPREADS = {
+    ("left_shoulder", "right_shoulder"): 0.15,
+    ("shoulder", "hip"): 0.12,
+    ("ear", "shoulder"): 0.30,
+    ("left_hip", "right_hip"): 0.12,
+}
 
 # How far a joint centre lies behind the seen surface, along the viewing ray, metres: half the thickness of the limb.
 _SURFACE_TO_JOINT_M = {
@@ -66,25 +73,28 @@ class Bone:
         start, end: Keypoint indices.
         length: Prior length in metres.
         kind: Index that a bone shares with its mirror image: both sides of a body have the same length.
+        learned_spread: Standard deviation of the length of one person, as a part of it.
     """
 
     start: int
     end: int
     length: float
     kind: int
+    learned_spread: float
 
 
 def bones_of(topology: Topology) -> tuple[Bone, ...]:
     """Return the bones of all keypoint pairs whose length is known."""
     bones = []
     for kind, ((first, second), length) in enumerate(_ADULT_LENGTHS_M.items()):
+        spread = _LEARNED_SPREADS.get((first, second), LEARNED_SPREAD)
         pairs = (
             [(first, second)]
             if first.startswith("left_")
             else [(_sided(first, side), _sided(second, side)) for side in ("left", "right")]
         )
         bones += [
-            Bone(topology.index[a], topology.index[b], length, kind)
+            Bone(topology.index[a], topology.index[b], length, kind, spread)
             for a, b in pairs
             if a in topology.index and b in topology.index
         ]
@@ -118,7 +128,8 @@ class BoneLengths:
         self._kinds = np.array([bone.kind for bone in bones])
         self._prior = np.array([bone.length for bone in bones])
         self._samples: dict[int, deque[float]] = {kind: deque(maxlen=memory) for kind in self._kinds.tolist()}
-        self._spread = np.full(len(bones), POPULATION_SPREAD)
+        self._learned_spread = np.array([bone.learned_spread for bone in bones])
+        self._spread = np.maximum(POPULATION_SPREAD, self._learned_spread)
         self.lengths = self._prior.copy()
 
     @property
@@ -142,4 +153,5 @@ class BoneLengths:
             # The prior counts as much as a few frames: one bad frame does not make a new body.
             trust = len(samples) / (len(samples) + 5.0)
             self.lengths[b] = (1 - trust) * self._prior[b] + trust * float(np.median(samples))
-            self._spread[b] = (1 - trust) * POPULATION_SPREAD + trust * LEARNED_SPREAD
+            own = self._learned_spread[b]
+            self._spread[b] = (1 - trust) * max(POPULATION_SPREAD, own) + trust * own

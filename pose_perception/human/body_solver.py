@@ -15,9 +15,10 @@ import numpy.typing as npt
 
 from pose_perception.datatypes import FloatArray
 
-_ITERATIONS = 10
-# Residual beyond which a measured depth loses its influence, metres (scale of the Geman-McClure weight).
-_OUTLIER_SCALE_M = 0.10
+# Residual beyond which a measured depth or a bone loses its influence, metres: the scale of the Geman-McClure weight.
+# It shrinks from iteration to iteration (graduated non-convexity: Yang et al., Graduated Non-Convexity for Robust
+# Spatial Perception, RA-L 2020), so that the first guess does not decide who is the outlier.
+_OUTLIER_SCALES_M = (0.40, 0.30, 0.25, 0.20, 0.15, 0.12, 0.10, 0.10, 0.10, 0.10)
 # A keypoint that nothing else holds stays near its first guess; metres.
 _GUESS_SIGMA_M = 0.5
 
@@ -68,9 +69,9 @@ def solve_bodies(problem: BodyProblem) -> BodySolution:
     has_pixel = np.isfinite(problem.rays).all(axis=2)
     rays = np.where(has_pixel[..., None], problem.rays, 0.0)
     both_ends = has_pixel[:, problem.starts] & has_pixel[:, problem.ends]
-    depth = problem.guess.copy()
-    for _ in range(_ITERATIONS):
-        hessian, gradient, weight = _normal_equations(problem, rays, both_ends, depth)
+    depth = np.where(np.isfinite(problem.measured), problem.measured, problem.guess)
+    for scale in _OUTLIER_SCALES_M:
+        hessian, gradient, weight = _normal_equations(problem, rays, both_ends, depth, scale)
         step = np.linalg.solve(hessian, -gradient[..., None])[..., 0]
         depth = np.maximum(depth + np.clip(step, -0.3, 0.3), 0.05)
     variance = np.linalg.inv(hessian).diagonal(axis1=1, axis2=2)
@@ -79,7 +80,7 @@ def solve_bodies(problem: BodyProblem) -> BodySolution:
 
 
 def _normal_equations(
-    problem: BodyProblem, rays: FloatArray, both_ends: npt.NDArray[np.bool_], depth: FloatArray
+    problem: BodyProblem, rays: FloatArray, both_ends: npt.NDArray[np.bool_], depth: FloatArray, outlier_scale: float
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return Hessian (N, K, K), gradient (N, K) and measurement weights (N, K) at the given depths."""
     people, keypoints = depth.shape
@@ -89,9 +90,9 @@ def _normal_equations(
     # First guess.
     diagonal += 1 / _GUESS_SIGMA_M**2
     gradient = (depth - problem.guess) / _GUESS_SIGMA_M**2
-    # Measured surface: Geman-McClure weights let outliers go.
+    # Measured surface.
     residual = np.nan_to_num(depth - problem.measured)
-    weight = np.isfinite(problem.measured) / np.square(1 + np.square(residual / _OUTLIER_SCALE_M))
+    weight = np.isfinite(problem.measured) * _outlier_weight(residual, outlier_scale)
     information = weight / np.square(np.where(weight > 0, problem.measured_sigma, 1.0))
     diagonal += information
     gradient += information * residual
@@ -110,8 +111,13 @@ def _normal_equations(
     bone_residual = np.concatenate([length - problem.lengths, np.nan_to_num(difference)], axis=1)
     sigma = np.concatenate([problem.length_sigmas, problem.relative_sigma], axis=1)
     usable = np.concatenate([both_ends, both_ends & np.isfinite(problem.relative)], axis=1)
-    bone_information = usable / np.square(sigma)
+    bone_information = usable * _outlier_weight(bone_residual, outlier_scale) / np.square(sigma)
     weighted = jacobian * bone_information[..., None]
     hessian += np.einsum("nrk,nrl->nkl", weighted, jacobian, optimize=True)
     gradient += np.einsum("nrk,nr->nk", weighted, bone_residual)
     return hessian, gradient, weight
+
+
+def _outlier_weight(residual: FloatArray, scale: float) -> FloatArray:
+    """Return Geman-McClure's weights: 1 for small residuals, 1/4 at the scale, 0 far beyond."""
+    return 1 / np.square(1 + np.square(residual / scale))

@@ -176,8 +176,11 @@ class Lifter:
         too_long = error > _POSSIBLE_STRETCH * lengths + _POSSIBLE_ERROR_M
         impossible = np.zeros(weight.shape, bool)
         for b, (start, end) in enumerate(zip(self._starts, self._ends, strict=True)):  # from the trunk outwards
+            if end in self._trunk:
+                continue
             blame_start = too_long[:, b] & (weight[:, start] < _BELIEVED) & (weight[:, end] > _BELIEVED)
-            impossible[:, start] |= blame_start
+            if start not in self._trunk:
+                impossible[:, start] |= blame_start
             impossible[:, end] |= (too_long[:, b] & ~blame_start) | (impossible[:, start] & ~blame_start)
         return impossible
 

@@ -2,7 +2,8 @@
 
 Both decoders repeat the post-processing inside the published graphs (TensorFlow Hub `google/movenet`, Apache-2.0;
 constants read from the graphs), which follows CenterNet: Zhou et al., Objects as Points, 2019. Differences: a batch at
-once, any number of people in the multipose network instead of six, and the result keeps full precision.
+once, any number of people in the multipose network instead of six, no constants in half precision, and a keypoint that
+two people claim is scored for each by itself (the graph gives both the score of the better).
 """
 
 from __future__ import annotations
@@ -73,13 +74,13 @@ def decode_single_pose(outputs: Mapping[str, MapArray]) -> SinglePoses:
     y, x = np.arange(rows, dtype=np.float32), np.arange(columns, dtype=np.float32)
     from_middle = np.hypot(y[:, None] - rows // 2, x - columns // 2)
     centers = outputs["center"][..., 0] / (from_middle + _DISTANCE_OFFSET)
-    row, column = np.divmod(centers.reshape(people, -1).argmax(axis=1), columns)
+    row, column = np.divmod(centers.reshape(people, rows * columns).argmax(axis=1), columns)
     regressed = outputs["kpt_regress"][each, row, column].reshape(people, _KEYPOINTS, 2)
     regressed = regressed + np.stack([row, column], axis=1)[:, None].astype(np.float32)
     squared = (y[:, None] - regressed[:, None, :, 0]) ** 2  # (N, R, 17)
     squared = squared[:, :, None] + ((x[:, None] - regressed[:, None, :, 1]) ** 2)[:, None]  # (N, R, C, 17)
     weighted = heatmap / (np.sqrt(squared) + _DISTANCE_OFFSET)
-    row, column = np.divmod(weighted.reshape(people, -1, _KEYPOINTS).argmax(axis=1), columns)  # (N, 17)
+    row, column = np.divmod(weighted.reshape(people, rows * columns, _KEYPOINTS).argmax(axis=1), columns)  # (N, 17)
     point = np.arange(_KEYPOINTS)
     offset = outputs["kpt_offset"].reshape(people, rows, columns, _KEYPOINTS, 2)[each[:, None], row, column, point]
     pixels = _STRIDE * (np.stack([column, row], axis=2) + offset[..., ::-1])
