@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from pose_perception.ros.counters import Counters
@@ -63,7 +65,9 @@ class LatestWorker(Generic[Item]):
         try:
             self._work(item)
         except Exception as error:  # the thread must survive whatever an image provokes
-            self._counters.drop("processing failed", f"{type(error).__name__}: {error}")
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{Path(place.filename).name}:{place.lineno}"
+            self._counters.drop("processing failed", f"{type(error).__name__}: {error} ({where})")
 
     def _next(self) -> Item | None:
         with self._changed:
