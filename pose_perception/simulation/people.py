@@ -42,7 +42,7 @@ _JOINT_BONES = {
     "ankle": "foot",
     "index": "finger2-1",
     "pinky": "finger5-1",
-    "thumb": "finger1-3",
+    "thumb": "finger1-2",
 }
 # Keypoints on the skin: the label of anny's own regressor.
 _SURFACE_LABELS = {"eye": "eye", "ear": "ear", "heel": "heel", "foot_index": "big_toe"}
@@ -130,10 +130,11 @@ def _create_body(model: Any, keypoints: Any, look: Appearance, rng: np.random.Ge
     shape = {name: float(rng.uniform(*bounds)) for name, bounds in _SHAPES.items()}
     rest = model(phenotype_kwargs=shape)
     names = tuple(model.bone_labels)
-    rig = Rig(names, np.array(model.bone_parents), rest["rest_bone_heads"][0].numpy())
+    heads = rest["rest_bone_heads"][0].numpy()
+    rig = Rig(names, np.array(model.bone_parents), heads - heads[0])
     weights = model.dense_vertex_bone_weights.numpy().astype(np.float32)
     faces = model.faces.numpy().astype(np.int32)
-    skin_vertices = rest["rest_vertices"][0].numpy()
+    skin_vertices = rest["rest_vertices"][0].numpy() - heads[0]
     parts = _parts(names, weights)
     regressor = _regressor(keypoints)
     nose, *eyes = (regressor @ skin_vertices)[[KEYPOINTS.index(n) for n in ("nose", "left_eye", "right_eye")]]
