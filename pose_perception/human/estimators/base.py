@@ -35,7 +35,7 @@ class Estimator(ABC):
         """Load also what would otherwise be loaded when an image first needs it."""
 
 
-def keypoint_boxes(pixels: FloatArray, scores: FloatArray, min_score: float, margin: float = 0.12) -> FloatArray:
+def keypoint_boxes(pixels: FloatArray, scores: FloatArray, min_score: float, margin: float = 0.05) -> FloatArray:
     """Return the boxes around the confident keypoints of each person.
 
     Args:

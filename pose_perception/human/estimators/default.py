@@ -20,8 +20,8 @@ from pose_perception.networks.runtime import load_network
 
 _COCO = len(COCO_SIGMAS)
 _CROP = 256
-# Side of Thunder's crop over the longer side of a person's box: the best of 1.0 to 1.75 on COCO pictures.
-_CROP_SCALE = 1.25
+# Side of Thunder's crop over the longer side of a person's box: the best of 1.0 to 1.5 on COCO pictures.
+_CROP_SCALE = 1.2
 # A found person whose box overlaps a tracked one's this much is that one.
 _SAME_BOX = 0.6
 # Keypoints below this confidence do not shape a box or a region.
