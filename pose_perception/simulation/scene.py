@@ -34,18 +34,21 @@ class Scene:
     Args:
         config: Number of people, their distances, motion and seed; camera.
         model_cache: Directory where the body model keeps what it computed.
+
+    Attributes:
+        camera_from_world: Pose (4, 4) of the room in the camera optical frame: x right, y away, z up, metres.
     """
 
     def __init__(self, config: SequenceConfig, model_cache: Path) -> None:
         # One stream each, so that a longer loop or another motion leaves people and room as they are.
         body, place, motion, room = np.random.default_rng(config.seed).spawn(4)
         self._bodies = create_bodies(config.people, body, model_cache)
-        self._camera_from_world = _camera_from_world()
-        self._camera_from_people = _places(config, self._camera_from_world, place)
+        self.camera_from_world = _camera_from_world()
+        self._camera_from_people = _places(config, self.camera_from_world, place)
         self._motions = [
             Motion(stream, config.frames / config.rate_hz, config.motion) for stream in motion.spawn(config.people)
         ]
-        self._renderer = Renderer(config.camera, self._camera_from_world, self._bodies, config.max_distance_m, room)
+        self._renderer = Renderer(config.camera, self.camera_from_world, self._bodies, config.max_distance_m, room)
 
     @property
     def keypoint_names(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pose_perception.config import Config, option
+from pose_perception.datatypes import CameraIntrinsics
 
 if TYPE_CHECKING:
     from pose_perception.simulation.renderer import Rendering
@@ -45,6 +46,9 @@ class SensorConfig(Config):
     occlusion: bool = option(True, "Whether what only one imager sees has no depth.")
     holes: float = option(0.01, "Share of well visible surfaces lost in random holes.", minimum=0.0, maximum=0.9)
     hole_radius_px: float = option(4.0, "Size of the holes, px.", minimum=0.5, maximum=50.0)
+    blur_px: float = option(
+        0.5, "Blur of the colour camera's lens, standard deviation in px.", minimum=0.0, maximum=5.0
+    )
     color_sigma: float = option(2.5, "Standard deviation of the colour noise, 0 to 255.", minimum=0.0, maximum=60.0)
 
     def depth_sigma_m(self, depth_m: float) -> float:
@@ -61,10 +65,12 @@ class Sensor:
 
     Args:
         config: The errors.
+        camera: The colour camera, to which the depth is registered.
     """
 
-    def __init__(self, config: SensorConfig) -> None:
+    def __init__(self, config: SensorConfig, camera: CameraIntrinsics) -> None:
         self._config = config
+        self._camera = camera
 
     def observe(
         self, picture: Rendering, rng: np.random.Generator
@@ -80,8 +86,14 @@ class Sensor:
         lost |= self._holes(picture, rng)
         noisy = self._disturb(np.where(lost, 1.0, depth).astype(np.float32), rng)
         lost |= (noisy < config.min_depth_m) | (noisy > config.max_depth_m)
-        color = picture.color + config.color_sigma * rng.standard_normal(picture.color.shape, np.float32)
-        return np.clip(np.round(color), 0, 255).astype(np.uint8), to_millimetres(np.where(lost, 0, noisy))
+        return self._photograph(picture.color, rng), to_millimetres(np.where(lost, 0, noisy))
+
+    def _photograph(self, color: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+        seen = color.astype(np.float32)
+        if self._config.blur_px > 0:
+            seen = cv2.GaussianBlur(seen, (0, 0), self._config.blur_px)
+        seen += self._config.color_sigma * rng.standard_normal(color.shape, np.float32)
+        return np.clip(np.round(seen), 0, 255).astype(np.uint8)
 
     def _edges(self, depth: FloatImage) -> npt.NDArray[np.bool_]:
         """Pixels on either side of a step in depth."""
@@ -99,9 +111,13 @@ class Sensor:
 
     def _seen_by_one(self, depth: FloatImage) -> npt.NDArray[np.bool_]:
         """Background beside a nearer surface on its right that hides it from the right imager."""
-        column_in_other = np.arange(depth.shape[1]) - self._config._px_m / np.maximum(depth, 1e-3)
-        nearest = np.minimum.accumulate(column_in_other[:, ::-1], axis=1)[:, ::-1]
-        return column_in_other > nearest + 0.5
+        shift = self._camera.fx * self._config.baseline_m / np.maximum(depth, 1e-3)
+        column_in_other = np.arange(depth.shape[1]) - shift
+        nearest = np.minimum.accumulate(column_in_other[:, :0:-1], axis=1)[:, ::-1]
+        hidden = np.zeros(depth.shape, np.bool_)
+        # Half a pixel: the nearer surface begins at the left border of its first pixel.
+        hidden[:, :-1] = column_in_other[:, :-1] > nearest - 0.5
+        return hidden
 
     def _holes(self, picture: Rendering, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
         """Blobs without depth; the more light a surface swallows or throws past the camera, the more of them."""

