@@ -10,6 +10,8 @@ from pose_perception.evaluation.stream import StreamSummary
 
 def stream_table(summary: StreamSummary) -> list[tuple[str, str]]:
     """Return rows of a title and a text; rows without a measure are left out."""
+    if not summary.frames:
+        return []
     rows = [
         ("rate", f"{summary.rate_hz:.1f} frames per second"),
         ("latency", f"p50 {summary.latency_ms[0]:.0f} ms, p95 {summary.latency_ms[1]:.0f} ms"),

@@ -27,6 +27,7 @@ _COLOR_ENCODINGS = {
 }
 # NumPy type of a pixel, and metres per unit.
 _DEPTH_ENCODINGS = {"16UC1": ("u2", 1e-3), "32FC1": ("f4", 1.0)}
+_JPEG_QUALITY = 85
 # First bytes of a compressed file, and the bytes that end a complete one.
 _END_MARKS = {b"\xff\xd8": b"\xff\xd9", b"\x89PNG": b"IEND\xaeB`\x82"}
 
@@ -72,6 +73,12 @@ def depth_from_message(message: Image) -> npt.NDArray[np.float32]:
 def color_message(color: npt.NDArray[np.uint8], header: Header) -> Image:
     """Build an rgb8 image from an array with shape (height, width, 3)."""
     return _image_message(color, "rgb8", header)
+
+
+def compressed_color_message(color: npt.NDArray[np.uint8], header: Header) -> CompressedImage:
+    """Build a JPEG image from an RGB array with shape (height, width, 3)."""
+    _, jpeg = cv2.imencode(".jpg", cv2.cvtColor(color, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    return CompressedImage(header=header, format="rgb8; jpeg compressed bgr8", data=array.array("B", jpeg.tobytes()))
 
 
 def depth_message(depth: npt.NDArray[np.uint16] | npt.NDArray[np.float32], header: Header) -> Image:

@@ -1,0 +1,143 @@
+"""Watches a perception node from outside, as a user would: by its topics."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from pose_perception.datatypes import Skeleton
+from pose_perception.evaluation.stream import StreamStatistics
+from pose_perception.human.topology import BODY_33, COCO_17
+from pose_perception.msg import SkeletonArray
+from pose_perception.ros.conversions import (
+    color_from_message,
+    compressed_color_message,
+    skeletons_from_message,
+    stamp_ns,
+)
+from pose_perception.ros.overlay import draw_skeletons
+from pose_perception.ros.recorder import BagWriter
+from pose_perception.ros.worker import REPLACED
+
+_TOPOLOGIES = {topology.name: topology for topology in (BODY_33, COCO_17)}
+_COUNT = "count: "
+# Images wait for their result; more than this in flight means that there will be none.
+_IMAGES_KEPT = 20
+_BEST_EFFORT = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)
+
+
+class Monitor(Node):
+    """Measures skeletons against stamps and truth, records what it sees, and keeps one picture.
+
+    Args:
+        recording: The bag to write.
+        compressed: Whether colour comes as `color/image/compressed`.
+        options: Passed to `rclpy.node.Node`.
+
+    Attributes:
+        statistics: The measures.
+        first_result_s: `time.monotonic()` at the first result with a person in it; None before.
+        status: What the perception node says about itself.
+    """
+
+    def __init__(self, recording: BagWriter, compressed: bool = False, **options: Any) -> None:
+        super().__init__("monitor", **options)
+        self.statistics = StreamStatistics()
+        self.first_result_s: float | None = None
+        self.status = "no diagnostics yet"
+        self._recording = recording
+        self._images: OrderedDict[int, Image | CompressedImage] = OrderedDict()
+        self._picture: tuple[int, Image | CompressedImage, SkeletonArray] | None = None
+        self._sent: set[int] = set()
+        self._results: set[int] = set()
+        self._counts: dict[str, int] = {}
+        kind, topic = (CompressedImage, "color/image/compressed") if compressed else (Image, "color/image")
+        reliable = QoSProfile(depth=50)
+        for message_type, name, react, qos in (
+            (kind, topic, self._on_color, _BEST_EFFORT),
+            (CameraInfo, "color/camera_info", self._on_camera, _BEST_EFFORT),
+            (SkeletonArray, "simulated_camera/ground_truth", self._on_truth, reliable),
+            (SkeletonArray, "human_pose/skeletons", self._on_skeletons, reliable),
+            (DiagnosticArray, "/diagnostics", self._on_diagnostics, reliable),
+        ):
+            self.create_subscription(message_type, name, partial(react, self.resolve_topic_name(name)), qos)
+
+    def image_counts(self) -> dict[str, int]:
+        """Return what became of the images that the camera sent between the first and the last result."""
+        if not self._results:
+            return {"sent": len(self._sent), "processed": 0}
+        first, last = min(self._results), max(self._results)
+        sent = sum(first <= stamp <= last for stamp in self._sent)
+        replaced = self._counts.get(REPLACED, 0)
+        dropped = sum(self._counts.values()) - replaced
+        lost = max(0, sent - len(self._results) - replaced - dropped)
+        return {
+            "sent": sent,
+            "processed": len(self._results),
+            "replaced by a newer one": replaced,
+            "dropped": dropped,
+            "lost on the way": lost,
+        }
+
+    def write_picture(self, path: Path) -> bool:
+        """Draw the result that holds the most people into its image; return whether there was one."""
+        if self._picture is None:
+            return False
+        _, image, message = self._picture
+        drawn = draw_skeletons(
+            color_from_message(image), skeletons_from_message(message), _TOPOLOGIES[message.topology]
+        )
+        return cv2.imwrite(str(path), cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
+
+    def _on_color(self, topic: str, message: Image | CompressedImage) -> None:
+        self._images[stamp_ns(message.header)] = message
+        if len(self._images) > _IMAGES_KEPT:
+            self._images.popitem(last=False)
+        if isinstance(message, CompressedImage):
+            self._record(topic, message)
+        else:
+            self._record(f"{topic}/compressed", compressed_color_message(color_from_message(message), message.header))
+
+    def _on_camera(self, topic: str, message: CameraInfo) -> None:
+        self._sent.add(stamp_ns(message.header))
+        self._record(topic, message)
+
+    def _on_truth(self, topic: str, message: SkeletonArray) -> None:
+        people = skeletons_from_message(message)
+        self.statistics.add_truth(stamp_ns(message.header), people, message.keypoint_names)
+        self._record(topic, message)
+
+    def _on_skeletons(self, topic: str, message: SkeletonArray) -> None:
+        received_ns, stamp = self.get_clock().now().nanoseconds, stamp_ns(message.header)
+        people = skeletons_from_message(message)
+        self.statistics.add(stamp, received_ns, people, message.keypoint_names)
+        self._results.add(stamp)
+        if people and self.first_result_s is None:
+            self.first_result_s = time.monotonic()
+        self._keep_picture(stamp, people, message)
+        self._record(topic, message)
+
+    def _keep_picture(self, stamp: int, people: list[Skeleton], message: SkeletonArray) -> None:
+        image = self._images.get(stamp)
+        if image is not None and (self._picture is None or len(people) >= self._picture[0]):
+            self._picture = (len(people), image, message)
+
+    def _on_diagnostics(self, topic: str, message: DiagnosticArray) -> None:
+        for status in message.status:
+            if status.name.endswith("human_pose"):
+                self.status = status.message
+                values = {pair.key: pair.value for pair in status.values}
+                self._counts = {key.removeprefix(_COUNT): int(values[key]) for key in values if key.startswith(_COUNT)}
+        self._record(topic, message)
+
+    def _record(self, topic: str, message: object) -> None:
+        self._recording.write(topic, message, self.get_clock().now().nanoseconds)
