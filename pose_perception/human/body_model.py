@@ -40,7 +40,7 @@ _ADULT_LENGTHS_M = {
 POPULATION_SPREAD = 0.15
 # What remains once a person's own bone was measured often: clothes and the estimator's own wobble. What is no single
 # bone moves: shoulders are raised and drawn forward, the trunk bends, the head turns.
-LEARNED_SPREAD = 0.06
+LEARNED_SPREAD = 0.10
 _LEARNED_SPREADS = {
     ("left_shoulder", "right_shoulder"): 0.15,
     ("shoulder", "hip"): 0.12,

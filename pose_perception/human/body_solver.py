@@ -19,8 +19,6 @@ from pose_perception.datatypes import FloatArray
 # It shrinks from iteration to iteration (graduated non-convexity: Yang et al., Graduated Non-Convexity for Robust
 # Spatial Perception, RA-L 2020), so that the first guess does not decide who is the outlier.
 _OUTLIER_SCALES_M = (0.40, 0.30, 0.25, 0.20, 0.15, 0.12, 0.10, 0.10, 0.10, 0.10)
-# A keypoint that nothing else holds stays near its first guess; metres.
-_GUESS_SIGMA_M = 0.5
 
 
 class BodyProblem(NamedTuple):
@@ -29,6 +27,7 @@ class BodyProblem(NamedTuple):
     Attributes:
         rays: Viewing rays with unit depth, shape (N, K, 3); NaN where the keypoint has no pixel.
         guess: First guess of the depths with shape (N, K), metres.
+        guess_sigma: Its standard deviation with shape (K,), metres.
         measured: Measured depth of the joint centres with shape (N, K), metres; NaN where there is none.
         measured_sigma: Its standard deviation with shape (N, K), metres.
         starts, ends: Keypoints that the bones connect, shape (B,).
@@ -40,6 +39,7 @@ class BodyProblem(NamedTuple):
 
     rays: FloatArray
     guess: FloatArray
+    guess_sigma: FloatArray
     measured: FloatArray
     measured_sigma: FloatArray
     starts: npt.NDArray[np.int64]
@@ -88,8 +88,8 @@ def _normal_equations(
     hessian = np.zeros((people, keypoints, keypoints))
     diagonal = np.einsum("nkk->nk", hessian)  # a view
     # First guess.
-    diagonal += 1 / _GUESS_SIGMA_M**2
-    gradient = (depth - problem.guess) / _GUESS_SIGMA_M**2
+    diagonal += 1 / np.square(problem.guess_sigma)
+    gradient = (depth - problem.guess) / np.square(problem.guess_sigma)
     # Measured surface.
     residual = np.nan_to_num(depth - problem.measured)
     weight = np.isfinite(problem.measured) * _outlier_weight(residual, outlier_scale)

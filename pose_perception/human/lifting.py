@@ -24,6 +24,8 @@ _REACH_M = {"shoulder": 0.30, "hip": 0.30, "elbow": 0.45, "knee": 0.45, "ankle":
 _HAND_REACH_M = 0.70
 _HAND = ("wrist", "index", "pinky", "thumb")
 _FACE_REACH_M = 0.35
+# Standard deviation of the expected depth, as a part of this reach.
+_GUESS_SIGMA = 0.4
 # The chest's surface to its middle, metres.
 _TRUNK_HALF_THICKNESS_M = 0.10
 # Half the side of a depth patch, metres: inside of a forearm, and inside of a finger or an eye socket.
@@ -111,6 +113,7 @@ class Lifter:
         problem = BodyProblem(
             rays=view,
             guess=np.nan_to_num(expected, nan=1.0),
+            guess_sigma=_GUESS_SIGMA * self._reach,
             measured=measured,
             measured_sigma=sigma,
             starts=self._starts,
