@@ -71,10 +71,10 @@ class Ros:
 class Camera:
     """Publishes images as a driver does; every argument of `send` can be left out or made wrong."""
 
-    def __init__(self, ros: Ros, intrinsics: CameraIntrinsics) -> None:
+    def __init__(self, ros: Ros, intrinsics: CameraIntrinsics, namespace: str = "") -> None:
         self.intrinsics = intrinsics
         self._ros = ros
-        self._node = ros.add(Node("test_camera"))
+        self._node = ros.add(Node("test_camera", namespace=namespace))
         topics = {
             "color": (Image, "color/image"),
             "compressed": (CompressedImage, "color/image/compressed"),
