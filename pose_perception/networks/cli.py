@@ -17,9 +17,9 @@ def add_parser(subparsers: Any) -> None:
     parser: argparse.ArgumentParser = subparsers.add_parser("weights", help="fetch and verify the trained networks")
     parser.add_argument(
         "action",
-        choices=("list", "fetch", "verify", "prepare"),
+        choices=("list", "fetch", "verify"),
         help="list: what there is, where from, under which licence; fetch: download what is missing; "
-        "verify: compare every sha256; prepare: convert for the CPU, so that the first start is as quick as any",
+        "verify: compare every sha256 (exit code 1 when something is missing or altered)",
     )
     parser.add_argument("networks", nargs="*", metavar="NETWORK", help="names as `list` shows them; default: all")
     parser.set_defaults(run=run)
@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
         PosePerceptionError: a download failed, or a network is unknown.
     """
     entries = _choose(args.networks)
-    actions = {"list": _list, "fetch": _fetch, "verify": _verify, "prepare": _prepare}
+    actions = {"list": _list, "fetch": _fetch, "verify": _verify}
     return actions[args.action](entries)
 
 
@@ -64,12 +64,3 @@ def _verify(entries: Sequence[Weights]) -> int:
     if broken:
         print("run `pose-perception weights fetch`", file=sys.stderr)
     return 1 if broken else 0
-
-
-def _prepare(entries: Sequence[Weights]) -> int:
-    from pose_perception.networks.runtime import load_network
-
-    for entry in entries:
-        load_network(entry.name, device="cpu")
-        print(f"{entry.name:24} ready", flush=True)
-    return 0
