@@ -62,6 +62,14 @@ class Perception(Generic[Found]):
         self._diagnostics.destroy()
 
     def _work(self, messages: RgbdMessages) -> None:
+        try:
+            self._follow(messages)
+        except Exception:
+            # A signal ends the context at once, under the feet of whoever publishes: no failure worth a word.
+            if self._node.context.ok():
+                raise
+
+    def _follow(self, messages: RgbdMessages) -> None:
         frame = self._builder.build(messages)
         if frame is None:
             return

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import yaml
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from geometry_msgs.msg import TransformStamped
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from pose_perception.msg import SkeletonArray
@@ -28,7 +29,12 @@ from pose_perception.datatypes import CameraIntrinsics, KeypointState, Skeleton
 from pose_perception.errors import ConfigurationError, WeightsError
 from pose_perception.human.pipeline import HumanConfig, HumanPipeline
 from pose_perception.nodes.human_pose import HumanPoseNode
-from pose_perception.ros.conversions import skeletons_from_message, stamp_ns
+from pose_perception.ros.conversions import (
+    matrix_from_pose,
+    matrix_from_transform,
+    skeletons_from_message,
+    stamp_ns,
+)
 from pose_perception.simulation.sequence import SequenceConfig, SimulatedSequence, load_or_render
 
 if TYPE_CHECKING:
@@ -235,6 +241,27 @@ def test_overlay_and_markers_only_while_somebody_listens(ros: Ros, camera: Camer
     assert len(markers[0].markers) > 1
 
 
+def test_torsos_become_tf_frames(ros: Ros, camera: Camera, people: SimulatedSequence) -> None:
+    tf2_msgs = pytest.importorskip("tf2_msgs.msg", reason="tf2_msgs comes with a complete ROS 2 only")
+    watched = Watched(ros, publish_tf=True)
+    camera.intrinsics = people.camera
+    camera.wait_for_subscriber()
+    transforms: list[TransformStamped] = []
+    listener = ros.add(Node("listener"))
+    listener.create_subscription(tf2_msgs.TFMessage, "/tf", lambda tf: transforms.extend(tf.transforms), 10)
+    assert ros.spin_until(lambda: listener.count_publishers("/tf"))
+    for i in range(4):
+        array = watched.answers(camera, color=people.color[i], depth=people.depth_mm[i])
+    torsos = {f"body_{skeleton.id}": skeleton for skeleton in array.skeletons if skeleton.torso_valid}
+    assert torsos
+    assert ros.spin_until(lambda: transforms and transforms[-1].header == array.header)
+    latest = {transform.child_frame_id: transform for transform in transforms}
+    assert latest.keys() == torsos.keys()
+    for name, skeleton in torsos.items():
+        expected = matrix_from_pose(skeleton.torso)
+        np.testing.assert_allclose(matrix_from_transform(latest[name]), expected, atol=1e-9)
+
+
 def test_transitions_can_be_asked_for_and_repeated(ros: Ros, camera: Camera) -> None:
     watched = Watched(ros, autostart=False)
     assert watched.node.count_subscribers("/color/image") == 0
@@ -293,7 +320,8 @@ class Process:
     def ends_well(self, number: int) -> bool:
         """Send a signal; returns whether the process ends by itself and quietly."""
         self.popen.send_signal(number)
-        return self.popen.wait(20) == 0 and "Traceback" not in self._log.read_text()
+        code, log = self.popen.wait(20), self._log.read_text()
+        return code == 0 and "Traceback" not in log and "Error" not in log
 
 
 @pytest.fixture
