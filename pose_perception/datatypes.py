@@ -136,6 +136,8 @@ class PoseEstimates:
     def select(self, index: npt.ArrayLike) -> PoseEstimates:
         """Return the people chosen by a boolean mask or an index array with shape (M,)."""
         index = np.asarray(index)
+        if index.size == 0:
+            index = index.astype(np.int64)  # an empty list has no integer type
         return PoseEstimates(
             self.pixels[index], self.scores[index], self.boxes[index], self.person_scores[index], self.world[index]
         )

@@ -15,10 +15,13 @@ import numpy.typing as npt
 
 from pose_perception.datatypes import FloatArray
 
-# Residual beyond which a measured depth or a bone loses its influence, metres: the scale of the Geman-McClure weight.
-# It shrinks from iteration to iteration (graduated non-convexity: Yang et al., Graduated Non-Convexity for Robust
-# Spatial Perception, RA-L 2020), so that the first guess does not decide who is the outlier.
-_OUTLIER_SCALES_M = (0.40, 0.30, 0.25, 0.20, 0.15, 0.12, 0.10, 0.10, 0.10, 0.10)
+# Residual beyond which a measured depth loses its influence, metres: the scale of the Geman-McClure weight.
+_DEPTH_SCALE_M = 0.10
+# The same for bones. It shrinks from iteration to iteration (graduated non-convexity: Yang et al., Graduated
+# Non-Convexity for Robust Spatial Perception, RA-L 2020), so that bones can pull joints over from where they began.
+_BONE_SCALES_M = (0.40, 0.30, 0.25, 0.20, 0.15, 0.12, 0.10, 0.10, 0.10, 0.10)
+# A measurement this many standard deviations off the first guess is not where the search begins.
+_SURPRISING = 2.0
 
 
 class BodyProblem(NamedTuple):
@@ -69,8 +72,9 @@ def solve_bodies(problem: BodyProblem) -> BodySolution:
     has_pixel = np.isfinite(problem.rays).all(axis=2)
     rays = np.where(has_pixel[..., None], problem.rays, 0.0)
     both_ends = has_pixel[:, problem.starts] & has_pixel[:, problem.ends]
-    depth = np.where(np.isfinite(problem.measured), problem.measured, problem.guess)
-    for scale in _OUTLIER_SCALES_M:
+    surprising = np.abs(problem.measured - problem.guess) > _SURPRISING * problem.guess_sigma
+    depth = np.where(np.isfinite(problem.measured) & ~surprising, problem.measured, problem.guess)
+    for scale in _BONE_SCALES_M:
         hessian, gradient, weight = _normal_equations(problem, rays, both_ends, depth, scale)
         step = np.linalg.solve(hessian, -gradient[..., None])[..., 0]
         depth = np.maximum(depth + np.clip(step, -0.3, 0.3), 0.05)
@@ -80,7 +84,7 @@ def solve_bodies(problem: BodyProblem) -> BodySolution:
 
 
 def _normal_equations(
-    problem: BodyProblem, rays: FloatArray, both_ends: npt.NDArray[np.bool_], depth: FloatArray, outlier_scale: float
+    problem: BodyProblem, rays: FloatArray, both_ends: npt.NDArray[np.bool_], depth: FloatArray, bone_scale: float
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return Hessian (N, K, K), gradient (N, K) and measurement weights (N, K) at the given depths."""
     people, keypoints = depth.shape
@@ -92,7 +96,7 @@ def _normal_equations(
     gradient = (depth - problem.guess) / np.square(problem.guess_sigma)
     # Measured surface.
     residual = np.nan_to_num(depth - problem.measured)
-    weight = np.isfinite(problem.measured) * _outlier_weight(residual, outlier_scale)
+    weight = np.isfinite(problem.measured) * _outlier_weight(residual, _DEPTH_SCALE_M)
     information = weight / np.square(np.where(weight > 0, problem.measured_sigma, 1.0))
     diagonal += information
     gradient += information * residual
@@ -111,7 +115,7 @@ def _normal_equations(
     bone_residual = np.concatenate([length - problem.lengths, np.nan_to_num(difference)], axis=1)
     sigma = np.concatenate([problem.length_sigmas, problem.relative_sigma], axis=1)
     usable = np.concatenate([both_ends, both_ends & np.isfinite(problem.relative)], axis=1)
-    bone_information = usable * _outlier_weight(bone_residual, outlier_scale) / np.square(sigma)
+    bone_information = usable * _outlier_weight(bone_residual, bone_scale) / np.square(sigma)
     weighted = jacobian * bone_information[..., None]
     hessian += np.einsum("nrk,nrl->nkl", weighted, jacobian, optimize=True)
     gradient += np.einsum("nrk,nr->nk", weighted, bone_residual)
