@@ -1,0 +1,87 @@
+"""Start the node human_pose for a camera that publishes already."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ament_index_python.packages import get_package_share_directory
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.substitutions import EnvironmentVariable, LaunchConfiguration
+from launch_ros.actions import Node
+
+from launch import LaunchContext, LaunchDescription
+
+_SHARE = Path(get_package_share_directory("pose_perception"))
+# What may be said here instead of in the file of parameters, and its type. Empty leaves the file's value.
+_PARAMETERS = {"device": str, "estimator": str, "detect_every": int, "publish_tf": bool, "compressed": bool}
+_TOPICS = ("color_image", "color_camera_info", "depth_image", "depth_camera_info")
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Declare the arguments and start the node."""
+    return LaunchDescription(
+        [
+            DeclareLaunchArgument("color_image", default_value="color/image", description="Topic of the colour images"),
+            DeclareLaunchArgument(
+                "color_camera_info", default_value="color/camera_info", description="Topic of the colour camera"
+            ),
+            DeclareLaunchArgument("depth_image", default_value="depth/image", description="Topic of the depth images"),
+            DeclareLaunchArgument(
+                "depth_camera_info",
+                default_value="depth/camera_info",
+                description="Topic of the depth camera, for depth that is not aligned with colour",
+            ),
+            DeclareLaunchArgument("compressed", default_value="", description="Whether color_image is compressed"),
+            DeclareLaunchArgument("device", default_value="", description="auto, cuda or cpu"),
+            DeclareLaunchArgument("estimator", default_value="", description="Keypoint estimator"),
+            DeclareLaunchArgument(
+                "detect_every", default_value="", description="Search the whole image every so many frames"
+            ),
+            DeclareLaunchArgument("publish_tf", default_value="", description="Publish TF frames body_<id>"),
+            DeclareLaunchArgument(
+                "params_file",
+                default_value=str(_SHARE / "config" / "human_pose.yaml"),
+                description="Parameters of the node; the arguments above come before it",
+            ),
+            DeclareLaunchArgument("namespace", default_value="", description="Namespace of the node"),
+            DeclareLaunchArgument("log_level", default_value="info", description="debug, info, warn or error"),
+            OpaqueFunction(function=_start),
+        ]
+    )
+
+
+def _start(context: LaunchContext) -> list[Node]:
+    values = {name: LaunchConfiguration(name).perform(context) for name in (*_PARAMETERS, *_TOPICS)}
+    overrides = {name: _parse(values[name], kind) for name, kind in _PARAMETERS.items() if values[name]}
+    if "compressed" in overrides:
+        overrides["input.compressed"] = overrides.pop("compressed")
+    color = "color/image/compressed" if overrides.get("input.compressed") else "color/image"
+    topics = dict(zip((color, "color/camera_info", "depth/image", "depth/camera_info"), _TOPICS, strict=True))
+    remappings = [(topic, values[argument]) for topic, argument in topics.items() if values[argument] != topic]
+    profile = str(_SHARE / "config" / "fastdds_shared_memory.xml")
+    node = Node(
+        package="pose_perception",
+        executable="human_pose",
+        name="human_pose",
+        namespace=LaunchConfiguration("namespace"),
+        parameters=[LaunchConfiguration("params_file"), overrides],
+        remappings=remappings,
+        # Without it most images get lost between two processes.
+        additional_env={
+            "FASTRTPS_DEFAULT_PROFILES_FILE": EnvironmentVariable(
+                "FASTRTPS_DEFAULT_PROFILES_FILE", default_value=profile
+            )
+        },
+        ros_arguments=["--log-level", LaunchConfiguration("log_level")],
+        output="screen",
+    )
+    return [node]
+
+
+def _parse(text: str, kind: type) -> Any:
+    if kind is not bool:
+        return kind(text)
+    if text.lower() not in ("true", "false"):
+        raise ValueError(f"true or false expected, got {text!r}")
+    return text.lower() == "true"
