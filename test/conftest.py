@@ -1,0 +1,41 @@
+"""What several tests share: real data, and the simulated default sequence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pose_perception.datatypes import RgbdFrame
+from pose_perception.simulation.sequence import SequenceConfig, SimulatedSequence, load_or_render
+
+_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Return the folder of real data beside the repository."""
+    if not _DATA.is_dir():
+        pytest.skip(f"no real data in {_DATA}")
+    return _DATA
+
+
+@pytest.fixture(scope="session")
+def simulated() -> SimulatedSequence:
+    """Return the sequence that the simulated camera plays: two people, with sensor noise."""
+    return load_or_render(SequenceConfig())
+
+
+@pytest.fixture(scope="session")
+def simulated_frames(simulated: SimulatedSequence) -> list[RgbdFrame]:
+    """Return the first 45 frames of it."""
+    return [
+        RgbdFrame(
+            np.ascontiguousarray(simulated.color[t]),
+            simulated.depth_mm[t].astype(np.float32) / 1000,
+            simulated.camera,
+            round(t * 1e9 / simulated.rate_hz),
+        )
+        for t in range(45)
+    ]

@@ -1,0 +1,82 @@
+"""Tests for cli.py and human/cli.py: the command line as a user calls it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from pose_perception.cli import main
+from pose_perception.datatypes import RgbdFrame
+from pose_perception.human.topology import BODY_33
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory, simulated_frames: list[RgbdFrame]) -> Path:
+    """Return a folder with two frames c0.png, c1.png, d0.png, d1.png and camera.json."""
+    folder = tmp_path_factory.mktemp("files")
+    for i, frame in enumerate(simulated_frames[:2]):
+        cv2.imwrite(str(folder / f"c{i}.png"), cv2.cvtColor(frame.color, cv2.COLOR_RGB2BGR))
+        cv2.imwrite(str(folder / f"d{i}.png"), (frame.depth * 1000).astype(np.uint16))
+    camera = simulated_frames[0].camera
+    values = {name: getattr(camera, name) for name in ("width", "height", "fx", "fy", "cx", "cy")}
+    (folder / "camera.json").write_text(json.dumps(values))
+    return folder
+
+
+def _human(files: Path, out: Path, *options: str, color: tuple[str, ...] = ("c0.png", "c1.png")) -> int:
+    return main(
+        [
+            *("human", "--color", *(str(files / name) for name in color), "--camera", str(files / "camera.json")),
+            *("--out", str(out), "--device", "cpu", *options),
+        ]
+    )
+
+
+def test_skeletons_of_a_video_in_the_documented_form(files: Path, tmp_path: Path) -> None:
+    out = tmp_path / "skeletons.json"
+    assert _human(files, out, "--depth", str(files / "d0.png"), str(files / "d1.png")) == 0
+    frames = json.loads(out.read_text())["frames"]
+    assert [Path(frame["file"]).name for frame in frames] == ["c0.png", "c1.png"]
+    assert {s["id"] for s in frames[0]["skeletons"]} == {s["id"] for s in frames[1]["skeletons"]}
+    for skeleton in frames[0]["skeletons"]:
+        assert list(skeleton["keypoints"]) == list(BODY_33.keypoints)
+        for keypoint in skeleton["keypoints"].values():
+            assert keypoint["state"] in ("measured", "inferred", "missing")
+            assert (keypoint["position"] is None) == (keypoint["state"] == "missing")
+        nose = skeleton["keypoints"]["nose"]
+        assert nose["state"] == "measured"
+        assert 1.0 < nose["position"][2] < 3.5
+
+
+def test_without_depth_there_are_pixels_and_no_positions(files: Path, tmp_path: Path) -> None:
+    out = tmp_path / "skeletons.json"
+    assert _human(files, out, "--independent") == 0
+    first, second = json.loads(out.read_text())["frames"]
+    nose = first["skeletons"][0]["keypoints"]["nose"]
+    assert len(nose["pixel"]) == 2
+    assert nose["position"] is None
+    assert {s["id"] for s in first["skeletons"]}.isdisjoint(s["id"] for s in second["skeletons"])  # each one alone
+
+
+def test_bad_input_ends_with_code_2_and_a_reason(
+    files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.json"
+    (files / "half.png").write_bytes((files / "c0.png").read_bytes()[:5000])
+    cv2.imwrite(str(files / "small.png"), np.zeros((100, 100, 3), np.uint8))
+    for options, color, reason in (
+        ((), ("half.png",), "half.png"),  # a file that is still being written
+        ((), ("small.png",), "small.png"),  # another size than the camera
+        ((), ("nothing.png",), "nothing.png"),
+        (("--depth", str(files / "d0.png")), ("c0.png", "c1.png"), "1 depth"),
+        (("--depth", str(files / "c0.png")), ("c0.png",), "16-bit"),
+        (("--rate", "0"), ("c0.png",), "--rate"),
+        (("--out", str(tmp_path / "no" / "folder.json")), ("c0.png",), "folder"),
+    ):
+        assert _human(files, out, *options, color=color) == 2
+        assert reason in capsys.readouterr().err
+        assert not out.exists()

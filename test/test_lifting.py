@@ -1,0 +1,138 @@
+"""Tests for human/lifting.py: exact keypoints of simulated people, so that every error is the lifter's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pose_perception.datatypes import CameraIntrinsics, KeypointState, PoseEstimates, RgbdFrame
+from pose_perception.geometry.camera import project
+from pose_perception.human.body_model import BoneLengths, bones_of
+from pose_perception.human.estimators.base import keypoint_boxes
+from pose_perception.human.lifting import LiftedBodies, Lifter, LiftingConfig, complete_trunk, rotate_to_view
+from pose_perception.human.topology import COCO_17
+from pose_perception.simulation.sequence import SimulatedSequence
+
+_BONES = bones_of(COCO_17)
+
+
+def _truth(simulated: SimulatedSequence, t: int) -> np.ndarray:
+    """Return exact positions of COCO's keypoints, shape (P, 17, 3)."""
+    return simulated.positions[t][:, [simulated.keypoint_names.index(name) for name in COCO_17.keypoints]].astype(float)
+
+
+def _estimates(simulated: SimulatedSequence, t: int, *, with_world: bool = True) -> PoseEstimates:
+    positions = _truth(simulated, t)
+    pixels = project(positions, simulated.camera)
+    hips = positions[:, 11:13].mean(axis=1, keepdims=True)
+    height, width = simulated.depth_mm.shape[1:]
+    inside = ((pixels >= 0) & (pixels < [width, height])).all(axis=2)
+    scores = np.where(inside, 0.9, 0.0)
+    world = positions - hips if with_world else np.full_like(positions, np.nan)
+    return PoseEstimates(pixels, scores, keypoint_boxes(pixels, scores, 0.2), np.full(len(pixels), 0.9), world)
+
+
+def _lift(frame: RgbdFrame, estimates: PoseEstimates) -> LiftedBodies:
+    lengths = [BoneLengths(_BONES) for _ in range(len(estimates))]
+    return Lifter(COCO_17, LiftingConfig()).lift(frame, estimates, lengths)
+
+
+def test_measured_joints_are_metric_and_never_on_the_background(
+    simulated: SimulatedSequence, simulated_frames: list[RgbdFrame]
+) -> None:
+    errors, measured = [], 0
+    for t in range(0, 45, 5):
+        bodies = _lift(simulated_frames[t], _estimates(simulated, t))
+        error = np.linalg.norm(bodies.positions - _truth(simulated, t), axis=2)
+        is_measured = bodies.states == KeypointState.MEASURED
+        errors.append(error[is_measured])
+        measured += is_measured.sum()
+    joined = np.concatenate(errors)
+    assert measured > 9 * 2 * 17 * 0.7
+    assert np.median(joined) < 0.035
+    assert np.percentile(joined, 99) < 0.20  # the wall is more than a metre behind
+
+
+def test_missing_is_nan_and_known_is_finite(simulated: SimulatedSequence, simulated_frames: list[RgbdFrame]) -> None:
+    estimates = _estimates(simulated, 0)
+    estimates.scores[0, COCO_17.index["left_wrist"]] = 0.05
+    bodies = _lift(simulated_frames[0], estimates)
+    missing = bodies.states == KeypointState.MISSING
+    assert missing[0, COCO_17.index["left_wrist"]]
+    assert np.array_equal(np.isnan(bodies.positions).any(axis=2), missing)
+    assert np.array_equal(np.isnan(bodies.covariances).any(axis=(2, 3)), missing)
+    eigenvalues = np.linalg.eigvalsh(bodies.covariances[~missing])
+    assert (eigenvalues > 0).all()
+
+
+@pytest.mark.parametrize("fill", [0.0, np.nan])  # the two ways in which cameras say "nothing seen"
+def test_depth_without_content_gives_no_positions(
+    simulated: SimulatedSequence, simulated_frames: list[RgbdFrame], fill: float
+) -> None:
+    frame = simulated_frames[0]
+    empty = replace(frame, depth=np.full_like(frame.depth, fill))
+    for depthless in (empty, replace(frame, depth=None)):
+        bodies = _lift(depthless, _estimates(simulated, 0))
+        assert (bodies.states == KeypointState.MISSING).all()
+        assert np.isnan(bodies.positions).all()
+
+
+def test_holes_around_a_joint_make_it_inferred_near_the_truth(
+    simulated: SimulatedSequence, simulated_frames: list[RgbdFrame]
+) -> None:
+    estimates, frame = _estimates(simulated, 0), simulated_frames[0]
+    k = COCO_17.index["right_elbow"]
+    depth = frame.depth.copy()
+    u, v = estimates.pixels[0, k].astype(int)
+    depth[v - 20 : v + 20, u - 20 : u + 20] = 0
+    bodies = _lift(replace(frame, depth=depth), estimates)
+    assert bodies.states[0, k] == KeypointState.INFERRED
+    assert np.linalg.norm(bodies.positions[0, k] - _truth(simulated, 0)[0, k]) < 0.12
+    measured = _lift(frame, estimates)
+    assert np.trace(bodies.covariances[0, k]) > np.trace(measured.covariances[0, k])
+
+
+def test_keypoint_on_somebody_else_is_refused(simulated: SimulatedSequence, simulated_frames: list[RgbdFrame]) -> None:
+    estimates = _estimates(simulated, 0)
+    k = COCO_17.index["left_wrist"]
+    estimates.pixels[0, k] = estimates.pixels[1, COCO_17.index["nose"]]
+    bodies = _lift(simulated_frames[0], estimates)
+    assert bodies.impossible[0, k]
+    assert bodies.states[0, k] == KeypointState.MISSING
+
+
+def test_bone_lengths_are_learned_from_what_is_measured(
+    simulated: SimulatedSequence, simulated_frames: list[RgbdFrame]
+) -> None:
+    lifter, lengths = Lifter(COCO_17, LiftingConfig()), [BoneLengths(_BONES), BoneLengths(_BONES)]
+    for t in range(45):
+        lifter.lift(simulated_frames[t], _estimates(simulated, t), lengths)
+    positions = _truth(simulated, 0)
+    for person in range(2):
+        for b, bone in enumerate(_BONES):
+            if (COCO_17.keypoints[bone.start], COCO_17.keypoints[bone.end]) != ("left_shoulder", "left_elbow"):
+                continue
+            true_length = np.linalg.norm(positions[person, bone.end] - positions[person, bone.start])
+            assert lengths[person].lengths[b] == pytest.approx(true_length, rel=0.12)
+
+
+def test_trunk_is_completed_from_what_is_seen() -> None:
+    nan = [np.nan, np.nan]
+    corners = np.array([[[120.0, 50], [80, 50], nan, nan], [[120, 50], nan, [110, 120], [90, 120]], [nan] * 4])
+    completed = complete_trunk(corners)
+    assert np.allclose(completed[0, 2:], [[120, 90], [80, 90]])  # hips one shoulder width below
+    assert np.allclose(completed[1, 1], [120, 50])  # one shoulder counts for both
+    assert np.isnan(completed[2]).all()  # nothing is made of nothing
+
+
+def test_rotation_to_the_view_keeps_lengths_and_turns_depth_along_the_ray() -> None:
+    camera = CameraIntrinsics(640, 480, 600.0, 600.0, 320.0, 240.0)
+    world = np.array([[[0.0, 0.0, 1.0], [0.3, -0.2, 0.1]]])
+    at_border = rotate_to_view(world, np.array([[600.0, 220, 680, 260]]), camera)
+    assert np.allclose(np.linalg.norm(at_border, axis=2), np.linalg.norm(world, axis=2))
+    ray = np.array([320 / 600, 0, 1])
+    assert np.allclose(at_border[0, 0], ray / np.linalg.norm(ray))
+    centred = rotate_to_view(world, np.array([[300.0, 220, 340, 260]]), camera)
+    assert np.allclose(centred, world)

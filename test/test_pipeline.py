@@ -1,0 +1,106 @@
+"""Tests for human/pipeline.py on a real and a simulated RGB-D video."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pose_perception.datatypes import KeypointState, RgbdFrame, Skeleton
+from pose_perception.errors import ConfigurationError
+from pose_perception.human.pipeline import HumanConfig, HumanPipeline
+from pose_perception.recording.folder import FolderRecording
+from pose_perception.simulation.sequence import SimulatedSequence
+
+
+@pytest.fixture
+def pipeline() -> HumanPipeline:
+    return HumanPipeline(HumanConfig(device="cpu"))
+
+
+def _real_frames(folder: Path) -> list[RgbdFrame]:
+    recording = FolderRecording(folder)
+    pairs = [recording.read(i) for i in range(len(recording))]
+    return [
+        RgbdFrame(pair.color, pair.depth_mm.astype(np.float32) / 1000, recording.camera, round(i * 1e9 / 15))
+        for i, pair in enumerate(pairs)
+    ]
+
+
+def _lengths(video: list[list[Skeleton]], pipeline: HumanPipeline, side: str, person: str) -> np.ndarray:
+    """Return the upper arm's length in the frames that measure both of its ends, metres."""
+    shoulder, elbow = (pipeline.topology.index[f"{side}_{joint}"] for joint in ("shoulder", "elbow"))
+    return np.array(
+        [
+            np.linalg.norm(s.positions[shoulder] - s.positions[elbow])
+            for skeletons in video
+            for s in skeletons
+            if s.id == person and (s.states[[shoulder, elbow]] == KeypointState.MEASURED).all()
+        ]
+    )
+
+
+def test_two_real_people_keep_their_ids_and_arms(pipeline: HumanPipeline, shared_data: Path) -> None:
+    video = [pipeline.process(frame) for frame in _real_frames(shared_data / "rgbd_two_people")]
+    ids = {tuple(sorted(s.id for s in skeletons)) for skeletons in video}
+    assert ids == {("p1", "p2")}
+    for person in ("p1", "p2"):
+        for side in ("left", "right"):
+            lengths = _lengths(video, pipeline, side, person)
+            assert len(lengths) >= 15
+            assert lengths.std() / lengths.mean() < 0.15  # one pixel of depth per joint gives up to 0.73
+            assert 0.18 < lengths.mean() < 0.35
+
+
+def test_simulated_people_are_where_they_are(
+    pipeline: HumanPipeline, simulated: SimulatedSequence, simulated_frames: list[RgbdFrame]
+) -> None:
+    ours = [pipeline.topology.index[name] for name in simulated.keypoint_names]
+    errors, people = [], set()
+    for t, frame in enumerate(simulated_frames):
+        skeletons = pipeline.process(frame)
+        assert len(skeletons) == len(simulated.person_ids)
+        for skeleton in skeletons:
+            error = np.linalg.norm(skeleton.positions[ours] - simulated.positions[t], axis=2)
+            nearest = np.nanmedian(error, axis=1).argmin()
+            errors.append(error[nearest][skeleton.states[ours] == KeypointState.MEASURED])
+            people.add((skeleton.id, int(nearest)))
+    assert len(people) == len(simulated.person_ids)  # one id each, never exchanged
+    assert np.median(np.concatenate(errors)) < 0.060
+
+
+def test_empty_view_has_nobody_and_people_who_return_are_found(
+    pipeline: HumanPipeline, simulated_frames: list[RgbdFrame]
+) -> None:
+    frame = simulated_frames[0]
+    assert len(pipeline.process(frame)) == 2
+    black = np.zeros_like(frame.color)
+    last = [pipeline.process(replace(frame, color=black, stamp_ns=i * 200_000_000)) for i in range(1, 8)][-1]
+    assert last == []
+    assert len(pipeline.process(replace(frame, stamp_ns=2_000_000_000))) == 2
+
+
+def test_stamp_that_jumps_back_begins_anew(pipeline: HumanPipeline, simulated_frames: list[RgbdFrame]) -> None:
+    before = {s.id for s in pipeline.process(simulated_frames[10])}
+    after = {s.id for s in pipeline.process(simulated_frames[0])}
+    assert len(before) == len(after) == 2
+    assert before.isdisjoint(after)
+
+
+def test_nothing_is_ever_at_the_camera(pipeline: HumanPipeline, simulated_frames: list[RgbdFrame]) -> None:
+    frame = simulated_frames[0]
+    for depth in (frame.depth, np.zeros_like(frame.depth), np.full_like(frame.depth, np.nan), None):
+        pipeline.reset()
+        for skeleton in pipeline.process(replace(frame, depth=depth)):
+            known = skeleton.states != KeypointState.MISSING
+            assert np.array_equal(known, np.isfinite(skeleton.positions).all(axis=1))
+            assert (skeleton.positions[known][:, 2] > 0.3).all()
+
+
+def test_configuration_is_checked() -> None:
+    with pytest.raises(ConfigurationError, match="device"):
+        HumanConfig(device="tpu")
+    with pytest.raises(ConfigurationError, match="detect_every"):
+        HumanConfig(detect_every=0)
