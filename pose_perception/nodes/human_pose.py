@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import sys
 import time
+import traceback
+from collections.abc import Callable
 from typing import Any
 
 from rcl_interfaces.msg import ParameterDescriptor
@@ -52,24 +54,16 @@ class HumanPoseNode(LifecycleNode):
                     raise ConfigurationError("the node cannot start; the error above says why")
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        try:
-            self._configure()
-        except PosePerceptionError as error:
-            self.get_logger().error(str(error))
+        if not self._attempt(self._configure):
             self._release()
             return TransitionCallbackReturn.FAILURE
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         result = super().on_activate(state)
-        self._perception = Perception(
-            self,
-            self._input_config,
-            self._device,
-            self._pipeline.process,
-            self._output.publish,
-            self._output.illustrate,
-        )
+        if not self._attempt(self._activate):
+            super().on_deactivate(state)
+            return TransitionCallbackReturn.FAILURE
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -102,6 +96,28 @@ class HumanPoseNode(LifecycleNode):
         self.get_logger().info(
             f"estimator {human.estimator} on {self._device}: ready after {time.monotonic() - started_s:.1f} s"
         )
+
+    def _activate(self) -> None:
+        self._perception = Perception(
+            self,
+            self._input_config,
+            self._device,
+            self._pipeline.process,
+            self._output.publish,
+            self._output.illustrate,
+        )
+
+    def _attempt(self, step: Callable[[], None]) -> bool:
+        """Return whether a step works; rclpy would swallow what it raises."""
+        try:
+            step()
+        except PosePerceptionError as error:
+            self.get_logger().error(str(error))
+        except Exception:
+            self.get_logger().error(traceback.format_exc())
+        else:
+            return True
+        return False
 
     def _stop(self) -> None:
         if self._perception is not None:

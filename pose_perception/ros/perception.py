@@ -51,7 +51,12 @@ class Perception(Generic[Found]):
         self._builder = FrameBuilder(counters, node.get_logger(), self._extrinsics, fixed)
         self._diagnostics = Diagnostics(node, counters, monitor, device)
         self._worker: LatestWorker[RgbdMessages] = LatestWorker(self._work, counters)
-        self._subscriber = RgbdSubscriber(node, config, counters, monitor, self._worker.submit)
+        try:
+            self._subscriber = RgbdSubscriber(node, config, counters, monitor, self._worker.submit)
+        except Exception:
+            self._worker.stop()
+            self._diagnostics.destroy()
+            raise
 
     def stop(self) -> None:
         """End the work on the frame in hand, then remove thread, subscriptions and diagnostics."""

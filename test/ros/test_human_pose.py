@@ -296,6 +296,15 @@ def test_bad_parameter_fails_the_configuration_and_can_be_corrected(ros: Ros) ->
     assert watched.node.trigger_configure() == FAILURE
 
 
+def test_activation_that_fails_leaves_the_node_inactive(ros: Ros) -> None:
+    parameter = "qos_overrides./color/image.subscription.reliability"
+    watched = Watched(ros, start=False, **{parameter: "sometimes"})
+    assert watched.node.trigger_configure() == SUCCESS
+    assert watched.node.trigger_activate() == FAILURE
+    assert watched.node.count_publishers("/diagnostics") == 0
+    assert watched.node.trigger_cleanup() == SUCCESS
+
+
 def test_shipped_parameters_are_the_defaults(ros: Ros) -> None:
     path = Path(__file__).parents[2] / "config" / "human_pose.yaml"
     shipped = yaml.safe_load(path.read_text())["/**"]["ros__parameters"]
