@@ -123,6 +123,16 @@ def test_feet_stand_on_the_floor(bodies: list[Body]) -> None:
         assert abs(vertices[:, 2].min()) < 0.005
 
 
+def test_joints_sit_where_anthropometry_says(bodies: list[Body]) -> None:
+    """Heights of joints as shares of the stature (Winter, Biomechanics and Motor Control of Human Movement)."""
+    expected = {"knee": (0.285, 0.015), "hip": (0.53, 0.04), "shoulder": (0.818, 0.03), "ankle": (0.039, 0.012)}
+    for body in bodies:
+        vertices, points = pose_body(body, STANDING)
+        for joint, (share, tolerance) in expected.items():
+            height = points[body.keypoint_names.index(f"left_{joint}"), 2]
+            assert height / vertices[:, 2].max() == pytest.approx(share, abs=tolerance), joint
+
+
 def test_people_differ(bodies: list[Body]) -> None:
     heights = [np.ptp(body.vertices[:, 2]) for body in bodies]
     assert abs(heights[0] - heights[1]) > 0.01

@@ -151,5 +151,11 @@ def twist_rad(rotation: FloatArray, axis: FloatArray) -> float:
     return float(rotvec @ axis)
 
 
+def minimum_jerk(progress: float) -> float:
+    """Share of the way at a share of the time, both clipped to 0 to 1 (Flash and Hogan 1985)."""
+    x = min(1.0, max(0.0, progress))
+    return x * x * x * (10 + x * (6 * x - 15))
+
+
 def _axes(direction: FloatArray, hinge: FloatArray) -> FloatArray:
     return np.stack([direction, hinge, np.cross(direction, hinge)], axis=1)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pose_perception.simulation.kinematics import FloatArray
+from pose_perception.simulation.kinematics import FloatArray, minimum_jerk
 from pose_perception.simulation.posing import ArmPose, Pose
 
 GESTURES = ("wave", "point", "reach")
@@ -96,11 +96,11 @@ class Motion:
             progress = (time_s - gesture.start_s) / gesture.length_s
             if not 0 < progress < 1:
                 continue
-            raised = _minimum_jerk(progress / _RAISE_SHARE) * _minimum_jerk((1 - progress) / _LOWER_SHARE)
+            raised = minimum_jerk(progress / _RAISE_SHARE) * minimum_jerk((1 - progress) / _LOWER_SHARE)
             state += raised * (gesture.key - self._hang[side])
             state[:3] += 4 * raised * (1 - raised) * np.array(_DETOUR)
             if gesture.name == "wave":
-                held = _minimum_jerk((progress - 0.6 * _RAISE_SHARE) / 0.2) * raised**2
+                held = minimum_jerk((progress - 0.6 * _RAISE_SHARE) / 0.2) * raised**2
                 phase = 2 * np.pi * _WAVE_HZ * (time_s - gesture.start_s)
                 state[:3] += held * np.sin(phase) * np.array(_WAVE_AMPLITUDE)
         return ArmPose(state[0:3], state[3:6], state[6:9], float(state[9]))
@@ -114,9 +114,3 @@ def _key(name: str, rng: np.random.Generator) -> FloatArray:
     if name == "point":
         varied *= _POINTING_STRETCH / np.linalg.norm(varied)
     return np.concatenate([varied, pole, palm, [curl]])
-
-
-def _minimum_jerk(progress: float) -> float:
-    """Share of the way at a share of the time, both clipped to 0 to 1."""
-    x = min(1.0, max(0.0, progress))
-    return x * x * x * (10 + x * (6 * x - 15))

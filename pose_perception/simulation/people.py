@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from pose_perception.simulation.body_model import load_model
 from pose_perception.simulation.clothing import Appearance, draw_appearances, dress
 from pose_perception.simulation.kinematics import FloatArray, Limb, Rig
 
@@ -63,7 +63,7 @@ _SHAPES = {
     "age": (0.6, 0.85),
     "muscle": (0.4, 0.65),
     "weight": (0.35, 0.6),
-    "height": (0.25, 0.5),
+    "height": (0.35, 0.6),
     "proportions": (0.45, 0.8),
 }
 # Half the thickness of a wrist and the air between it and the trunk.
@@ -120,9 +120,9 @@ def create_bodies(count: int, rng: np.random.Generator, model_cache: Path) -> li
     Args:
         count: How many.
         rng: Source of the choice.
-        model_cache: Directory where anny keeps what it computed from its assets (0.8 GB, about 40 s the first time).
+        model_cache: Directory where anny keeps what it computed from its assets (0.8 GB).
     """
-    model, keypoints = _load_model(model_cache)
+    model, keypoints = load_model(model_cache)
     return [_create_body(model, keypoints, look, rng) for look in draw_appearances(count, rng)]
 
 
@@ -130,11 +130,16 @@ def _create_body(model: Any, keypoints: Any, look: Appearance, rng: np.random.Ge
     shape = {name: float(rng.uniform(*bounds)) for name, bounds in _SHAPES.items()}
     rest = model(phenotype_kwargs=shape)
     names = tuple(model.bone_labels)
-    heads = rest["rest_bone_heads"][0].numpy()
-    rig = Rig(names, np.array(model.bone_parents), heads - heads[0])
+    pelvis = rest["rest_bone_heads"][0, 0].numpy()
+    skin_vertices = rest["rest_vertices"][0].numpy() - pelvis
+    heads = rest["rest_bone_heads"][0].numpy() - pelvis
+    # The rig's own knee sits up to 4 cm too high in short people; the regressed one keeps to the shape of the leg and
+    # to 0.285 of the stature (Winter, Biomechanics and Motor Control of Human Movement, figure 4.1).
+    for side, suffix in SIDES.items():
+        heads[names.index(f"lowerleg01.{suffix}")] = _regress(keypoints, f"{side}_knee") @ skin_vertices
+    rig = Rig(names, np.array(model.bone_parents), heads)
     weights = model.dense_vertex_bone_weights.numpy().astype(np.float32)
     faces = model.faces.numpy().astype(np.int32)
-    skin_vertices = rest["rest_vertices"][0].numpy() - heads[0]
     parts = _parts(names, weights)
     regressor = _regressor(keypoints)
     nose, *eyes = (regressor @ skin_vertices)[[KEYPOINTS.index(n) for n in ("nose", "left_eye", "right_eye")]]
@@ -167,18 +172,6 @@ def _paired(names: tuple[str, ...]) -> list[str]:
 KEYPOINTS = ("nose", *_paired((*_SURFACE_LABELS, *_JOINT_BONES)))
 
 
-@lru_cache(maxsize=1)
-def _load_model(model_cache: Path) -> tuple[Any, Any]:
-    import anny
-    import anny.paths
-
-    anny.paths.set_anny_cache_path(model_cache)
-    # "lbs" is plain torch; the default compiles warp kernels for minutes. "original" spares the compaction of a basis
-    # that is evaluated once per person.
-    model = anny.Anny(skinning_method="lbs", phenotype_blendshapes="original")
-    return model, anny.KeypointsRegressor.coco(model)
-
-
 def _bone(keypoint: str) -> str | None:
     side, _, joint = keypoint.partition("_")
     return f"{_JOINT_BONES[joint]}.{SIDES[side]}" if joint in _JOINT_BONES else None
@@ -199,13 +192,17 @@ def _parts(names: tuple[str, ...], weights: FloatArray) -> npt.NDArray[np.uint8]
     return np.array(of_bone, dtype=np.uint8)[weights.argmax(axis=1)]
 
 
+def _regress(keypoints: Any, label: str) -> FloatArray:
+    """Weights (V,) of the vertices that give one of anny's own keypoints."""
+    return keypoints.regression_weights[keypoints.labels.index(label)].numpy()
+
+
 def _regressor(keypoints: Any) -> Any:
-    weights = dict(zip(keypoints.labels, keypoints.regression_weights.numpy(), strict=True))
     labels = {f"{s}_{name}": f"{s}_{label}" for name, label in _SURFACE_LABELS.items() for s in SIDES} | {
         "nose": "nose"
     }
-    empty = np.zeros_like(weights["nose"])
-    return sparse.csr_matrix(np.stack([weights[labels[k]] if k in labels else empty for k in KEYPOINTS]))
+    empty = np.zeros_like(_regress(keypoints, "nose"))
+    return sparse.csr_matrix(np.stack([_regress(keypoints, labels[k]) if k in labels else empty for k in KEYPOINTS]))
 
 
 def _limbs(rig: Rig) -> dict[str, Limb]:

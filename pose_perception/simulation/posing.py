@@ -13,6 +13,7 @@ from pose_perception.simulation.kinematics import (
     about,
     between,
     forward,
+    minimum_jerk,
     skin,
     twist_rad,
     unit,
@@ -25,6 +26,8 @@ _NECK = {"neck01": 0.2, "neck02": 0.4, "neck03": 0.6, "head": 1.0}
 # The shoulder girdle follows the arm: about a third of its elevation (scapulohumeral rhythm, Inman et al. 1944), of
 # which the joint's centre shows roughly half.
 _GIRDLE = {"clavicle": 0.12, "shoulder01": 0.18}
+# Vertical part of the arm's direction below which the girdle rests, and above which it follows fully.
+_HANGING_Z, _LIFTED_Z = -0.9, -0.2
 # Turning the palm winds the two bones of the forearm around each other: the twist grows from the elbow to the wrist.
 _FOREARM_TWIST = {"lowerarm01": 0.15, "lowerarm02": 0.6, "wrist": 1.0}
 _MAX_TWIST_RAD = np.deg2rad(85.0)
@@ -132,8 +135,10 @@ def _to_body(side: str, vector: FloatArray) -> FloatArray:
 
 def _girdle(body: Body, side: str, arm: ArmPose, trunk: FloatArray) -> dict[str, FloatArray]:
     suffix = SIDES[side]
-    hanging, wanted = body.limbs[f"{side}_arm"].upper, unit(_to_body(side, arm.wrist))
-    return {f"{bone}.{suffix}": trunk @ between(hanging, wanted, share) for bone, share in _GIRDLE.items()}
+    rest, wanted = body.limbs[f"{side}_arm"].upper, unit(_to_body(side, arm.wrist))
+    # The girdle only follows an arm that is lifted: it does not sink when the arm hangs.
+    lifted = minimum_jerk((wanted[2] - _HANGING_Z) / (_LIFTED_Z - _HANGING_Z))
+    return {f"{bone}.{suffix}": trunk @ between(rest, wanted, share * lifted) for bone, share in _GIRDLE.items()}
 
 
 def _arm(body: Body, side: str, arm: ArmPose, turned: FloatArray, heads: FloatArray) -> dict[str, FloatArray]:
