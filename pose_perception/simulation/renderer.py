@@ -17,8 +17,8 @@ from pose_perception.simulation.room import build_room, room_albedo
 # light comes from the ceiling and, weaker, from the floor.
 _LAMPS = ((unit(np.array([-0.5, -0.9, 0.8])), 0.55), (unit(np.array([0.8, -0.5, 0.3])), 0.18))
 _SKY, _GROUND = 0.48, 0.26
-# Mean of the body's surface in front of a joint's centre and of its point of the skin: what lies further in front
-# belongs to something else, even on the same part of the body (metres).
+# How far from a point on the skin, and how far in front of a joint's centre, a surface still is that of the keypoint;
+# what lies farther in front hides it, even if it is the same part of the body (metres).
 _SKIN_TOLERANCE_M = 0.025
 _THICKNESS_M = 0.2
 
