@@ -35,6 +35,7 @@ class CudaBackend:
         self._tf32 = precision == "fast"
         self._captured: dict[int, tuple[Any, torch.Tensor, torch.Tensor, list[torch.Tensor], list[torch.Tensor]]] = {}
 
+    @torch.inference_mode()
     def run(self, images: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
         """Run one batch with shape (N, H, W, 3); the results are overwritten by the next run."""
         size = len(images)
@@ -61,7 +62,7 @@ class CudaBackend:
                 for _ in range(_WARM_UP_RUNS):
                     self._forward(device_images)
             torch.cuda.current_stream().wait_stream(stream)
-            with torch.cuda.graph(graph):
+            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
                 device_results = self._forward(device_images)
         results = [torch.empty(result.shape, dtype=torch.float32, pin_memory=True) for result in device_results]
         return graph, staging, device_images, device_results, results

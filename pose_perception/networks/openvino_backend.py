@@ -102,12 +102,21 @@ def _convert(
 ) -> None:
     import openvino
     import torch
+    from openvino._offline_transformations import apply_moc_transformations
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
     module = spec.build(content, size, outputs).requires_grad_(False)
     example = torch.zeros((1, *size, 3), dtype=torch.uint8)
+    # The steps of `openvino.convert_model`, which would also report the use over the network.
+    frontend = FrontEndManager().load_by_framework("pytorch")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # OpenVINO traces with torch.jit, which warns that it is old
-        model = openvino.convert_model(module, example_input=example, input=openvino.PartialShape([-1, *size, 3]))
+        decoder = TorchScriptPythonDecoder(module, example_input=example)  # must outlive the conversion
+    graph = frontend.load(decoder)
+    graph.set_partial_shape(graph.get_inputs()[0], openvino.PartialShape([-1, *size, 3]))
+    model = frontend.convert(graph)
+    apply_moc_transformations(model, cf=False, smart_reshape=True)
     for output, name in zip(model.outputs, outputs, strict=True):
         output.get_tensor().set_names({name})
     openvino.save_model(model, folder / _FILES[0], compress_to_fp16=False)
