@@ -130,13 +130,17 @@ class _Session:
             return
         self._shown_s = now_s
         if not has_results:
-            print(f"  waiting for people; human_pose says: {self._monitor.status}", flush=True)
+            print(f"  waiting for people; {_PERCEPTION} says: {self._monitor.status}{self._camera_says()}", flush=True)
         elif self._live:
             lines = format_table(self._rows(self._children.peak_memory_mb(_PERCEPTION)))
             # Back to the first line of the last table, and clear from there on.
             back = f"\x1b[{self._lines_shown}A\x1b[J" if self._lines_shown else ""
             print(back + "\n".join(lines), flush=True)
             self._lines_shown = len(lines)
+
+    def _camera_says(self) -> str:
+        lines = self._children.tail(self._plan.camera[0]).splitlines() if self._plan.camera else []
+        return f"; {self._plan.camera[0]}: {lines[-1]}" if lines else ""
 
     def _rows(self, memory_mb: float) -> list[tuple[str, str]]:
         rows = [images_row(self._monitor.image_counts()), *stream_table(self._monitor.statistics.summary())]
