@@ -12,6 +12,7 @@ from pose_perception.errors import ConfigurationError, InvalidInputError
 from pose_perception.evaluation.coco import evaluate_coco
 from pose_perception.geometry.camera import project
 from pose_perception.human.estimators import blazepose
+from pose_perception.human.estimators.crops import image_from_crops
 from pose_perception.human.estimators.default import DefaultEstimator
 from pose_perception.human.estimators.movenet_finder import INPUT_SIZES, MovenetFinder
 from pose_perception.human.estimators.registry import make_estimator
@@ -129,3 +130,17 @@ def test_landmarks_do_not_depend_on_the_rotation_of_the_region(
 def test_unknown_estimator_lists_the_known_ones() -> None:
     with pytest.raises(ConfigurationError, match="default"):
         make_estimator("alphapose", "cpu")
+
+
+def test_region_of_a_leaning_person_is_turned_with_them() -> None:
+    pixels = np.zeros((1, 17, 2))
+    hips, head = np.array([300.0, 300.0]), np.array([400.0, 200.0])
+    pixels[:] = (hips + head) / 2
+    for name, point in (("left_hip", hips), ("right_hip", hips), ("left_shoulder", head), ("right_shoulder", head)):
+        pixels[0, BODY_33.index[name]] = point
+    region = blazepose.regions_from_keypoints(pixels, np.ones((1, 17)), 0.2)
+    affine = image_from_crops(region, 256)[0]
+    in_crop = np.linalg.solve(affine[:, :2], head - affine[:, 2])
+    assert in_crop[0] == pytest.approx(128)  # straight above the middle
+    assert 20 < in_crop[1] < 100
+    assert np.allclose(region[0, :2], hips)
