@@ -151,6 +151,22 @@ def test_converted_model_is_loaded_without_pytorch() -> None:
     subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
 
 
+def test_nothing_is_reported_over_the_network(own_cache: Path) -> None:
+    home = own_cache / "home"
+    home.mkdir()
+    code = (
+        "import socket, sys\n"
+        "def refuse(*_): sys.exit('a connection was opened')\n"
+        "socket.getaddrinfo = refuse\n"
+        "from pose_perception.networks.runtime import load_network\n"
+        f"load_network({SMALL!r}, device='cpu')\n"
+        "sys.exit('openvino_telemetry.main' in sys.modules)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(home)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    assert not list(home.glob("intel*"))
+
+
 @pytest.mark.parametrize("file", ["model.xml", "model.bin", "checksums.json"])
 def test_damaged_converted_model_is_made_again(own_cache: Path, file: str) -> None:
     image = noise(1, (256, 256))

@@ -11,11 +11,13 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -41,9 +43,7 @@ class OpenvinoBackend:
     pads = False
 
     def __init__(self, folder: Path, precision: str, threads: int) -> None:
-        import openvino
-
-        self._core = openvino.Core()
+        self._core = _import_openvino().Core()
         self._path = folder / _FILES[0]
         self._options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
         if precision == "exact":
@@ -97,26 +97,25 @@ def ensure_converted(
     return folder
 
 
+def _import_openvino() -> ModuleType:
+    """Import OpenVINO without its usage reports: by default the mere import sends one over the network."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None makes its import fail
+    import openvino
+
+    return openvino
+
+
 def _convert(
     spec: NetworkSpec, content: Sequence[bytes], size: tuple[int, int], outputs: Mapping[str, str], folder: Path
 ) -> None:
-    import openvino
     import torch
-    from openvino._offline_transformations import apply_moc_transformations
-    from openvino.frontend import FrontEndManager
-    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
+    openvino = _import_openvino()
     module = spec.build(content, size, outputs).requires_grad_(False)
     example = torch.zeros((1, *size, 3), dtype=torch.uint8)
-    # The steps of `openvino.convert_model`, which would also report the use over the network.
-    frontend = FrontEndManager().load_by_framework("pytorch")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # OpenVINO traces with torch.jit, which warns that it is old
-        decoder = TorchScriptPythonDecoder(module, example_input=example)  # must outlive the conversion
-    graph = frontend.load(decoder)
-    graph.set_partial_shape(graph.get_inputs()[0], openvino.PartialShape([-1, *size, 3]))
-    model = frontend.convert(graph)
-    apply_moc_transformations(model, cf=False, smart_reshape=True)
+        model = openvino.convert_model(module, example_input=example, input=openvino.PartialShape([-1, *size, 3]))
     for output, name in zip(model.outputs, outputs, strict=True):
         output.get_tensor().set_names({name})
     openvino.save_model(model, folder / _FILES[0], compress_to_fp16=False)
