@@ -109,7 +109,15 @@ def _starts(command: list[str]) -> bool:
 
 
 def _download(package: Package, folder: Path) -> Path:
-    command = [*find_npm(), "pack", str(package), "--silent", "--ignore-scripts", "--pack-destination", str(folder)]
+    command = [
+        *find_npm(),
+        "pack",
+        str(package),
+        "--ignore-scripts",
+        "--loglevel=error",
+        "--pack-destination",
+        str(folder),
+    ]
     # A colour setting or a project's .npmrc of the caller must not change what is fetched: run in the empty folder.
     environment = {**os.environ, "NO_UPDATE_NOTIFIER": "1"}
     try:
@@ -120,6 +128,7 @@ def _download(package: Package, folder: Path) -> Path:
         raise WeightsError(f"no answer from the npm registry for {package} in {_TIMEOUT_S} s; try again") from error
     archives = list(folder.glob("*.tgz"))
     if result.returncode != 0 or not archives:
-        reason = (result.stderr or result.stdout).strip().splitlines()[-1:] or ["no reason given"]
-        raise WeightsError(f"npm could not download {package}: {reason[0]}; is there a network connection?")
+        lines = [line for line in result.stderr.splitlines() if "log of this run" not in line]
+        reason = " ".join(" ".join(lines[:3]).split()) or "no reason given"
+        raise WeightsError(f"npm could not download {package} ({reason}); is there a network connection?")
     return archives[0]
