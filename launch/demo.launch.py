@@ -65,7 +65,7 @@ def _start_camera(context: LaunchContext) -> list[Node]:
     if folder or bag:
         loop = LaunchConfiguration("loop").perform(context).lower() == "true"
         executable = "rgbd_player"
-        parameters = {"rate_hz": rate_hz, "folder": folder, "bag": bag, "loop": loop, "wait_for_subscribers": True}
+        parameters = {"rate_hz": rate_hz, "folder": folder, "bag": bag, "loop": loop, "wait_for_subscribers": 1}
     profile = str(_SHARE / "config" / "fastdds_shared_memory.xml")
     camera = Node(
         package="pose_perception",

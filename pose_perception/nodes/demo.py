@@ -28,6 +28,7 @@ class DemoPlan:
         perception: Parameters of human_pose.
         remappings: Names of the camera's topics.
         compressed: Whether colour comes as JPEG.
+        waits: Whether the camera begins when everybody listens.
         duration_s: How long to measure; None until the camera or the user ends it.
     """
 
@@ -37,6 +38,7 @@ class DemoPlan:
     perception: dict[str, object]
     remappings: dict[str, str] = field(default_factory=dict)
     compressed: bool = False
+    waits: bool = False
     duration_s: float | None = None
 
 
@@ -97,11 +99,12 @@ def make_plan(args: argparse.Namespace) -> DemoPlan:
         raise ConfigurationError("topics can be chosen for --camera and --bag only")
     if args.camera:
         return _plan_driver(args, perception, limit_s)
-    player = {"wait_for_subscribers": True, "loop": args.duration is not None}
+    # Nothing is lost at the start when the player waits for the perception and for who measures it.
+    player = {"wait_for_subscribers": 2, "loop": args.duration is not None}
     if args.sequence:
         folder = args.sequence.resolve()
         camera = ("rgbd_player", {**player, "folder": str(folder), "rate_hz": rate_hz})
-        return DemoPlan(f"recording {folder.name}", folder.name, camera, perception, duration_s=limit_s)
+        return DemoPlan(f"recording {folder.name}", folder.name, camera, perception, waits=True, duration_s=limit_s)
     if args.bag:
         return _plan_bag(args, perception, player, limit_s)
     limit_s = _SIMULATED_S if args.duration is None else limit_s
@@ -122,7 +125,9 @@ def _plan_bag(
     camera = ("rgbd_player", {**player, **chosen, "bag": str(bag.path)})
     perception = {**perception, "input.compressed": compressed}
     name = f"{bag.path.stem}_skeletons"
-    return DemoPlan(f"bag {bag.path.name}", name, camera, perception, compressed=compressed, duration_s=limit_s)
+    return DemoPlan(
+        f"bag {bag.path.name}", name, camera, perception, compressed=compressed, waits=True, duration_s=limit_s
+    )
 
 
 def _plan_driver(args: argparse.Namespace, perception: dict[str, object], limit_s: float | None) -> DemoPlan:
@@ -131,4 +136,4 @@ def _plan_driver(args: argparse.Namespace, perception: dict[str, object], limit_
     chosen = {color: args.color_topic, "depth/image": args.depth_topic, "color/camera_info": args.camera_info_topic}
     remappings = {topic: new for topic, new in chosen.items() if new}
     perception = {**perception, "input.compressed": compressed}
-    return DemoPlan("your camera", "camera", None, perception, remappings, compressed, limit_s)
+    return DemoPlan("your camera", "camera", None, perception, remappings, compressed, duration_s=limit_s)

@@ -48,7 +48,9 @@ class PlayerConfig(Config):
         "Stamps of a bag: now (time of publishing, never going back) or original; those of a folder are always now.",
         choices=("now", "original"),
     )
-    wait_for_subscribers: bool = option(False, "Do not begin before every image and camera topic has a subscriber.")
+    wait_for_subscribers: int = option(
+        0, "Do not begin before colour and its camera have so many subscribers, and depth has one.", minimum=0
+    )
     start_delay_s: float = option(1.0, "Wait before the first image, while connections are made, s.", minimum=0.0)
     memory_mb: int = option(512, "Most memory for images that are read ahead, MiB.", minimum=1)
     frame_id: str = option("camera_color_optical_frame", "Optical frame of the images of a folder.")
@@ -86,7 +88,8 @@ class RgbdPlayer(Node):
             speed=config.speed,
             loop=config.loop,
         )
-        ready = self._has_subscribers if config.wait_for_subscribers else lambda: True
+        self._needed = config.wait_for_subscribers
+        ready = self._has_subscribers if self._needed else lambda: True
         self._player.start(ready, config.start_delay_s, self.finished)
 
     def play_to_the_end(self) -> NoReturn:
@@ -150,8 +153,9 @@ class RgbdPlayer(Node):
         self._diagnostics.publish(diagnostic_message(header, self.get_name(), "player", level, message, counts))
 
     def _has_subscribers(self) -> bool:
-        images = [publisher for topic, publisher in self._topics.items() if topic != STATIC_TRANSFORMS]
-        return all(publisher.get_subscription_count() for publisher in images)
+        needed = {topic: self._needed if topic.startswith("color/") else 1 for topic in self._topics}
+        needed.pop(STATIC_TRANSFORMS, None)
+        return all(self._topics[topic].get_subscription_count() >= count for topic, count in needed.items())
 
 
 def main() -> int:

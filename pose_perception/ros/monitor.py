@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ _TOPOLOGIES = {topology.name: topology for topology in (BODY_33, COCO_17)}
 _COUNT = "count: "
 # Images wait for their result; more than this in flight means that there will be none.
 _IMAGES_KEPT = 20
+_SKELETONS = "human_pose/skeletons"
+_RELIABLE = QoSProfile(depth=50)
 _BEST_EFFORT = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
@@ -60,23 +63,30 @@ class Monitor(Node):
         self._sent: set[int] = set()
         self._results: set[int] = set()
         self._counts: dict[str, int] = {}
-        kind, topic = (CompressedImage, "color/image/compressed") if compressed else (Image, "color/image")
-        reliable = QoSProfile(depth=50)
-        for message_type, name, react, qos in (
-            (kind, topic, self._on_color, _BEST_EFFORT),
-            (CameraInfo, "color/camera_info", self._on_camera, _BEST_EFFORT),
-            (SkeletonArray, "simulated_camera/ground_truth", self._on_truth, reliable),
-            (SkeletonArray, "human_pose/skeletons", self._on_skeletons, reliable),
-            (DiagnosticArray, "/diagnostics", self._on_diagnostics, reliable),
-        ):
-            self.create_subscription(message_type, name, partial(react, self.resolve_topic_name(name)), qos)
+        self._connected = False
+        self._color = (CompressedImage, "color/image/compressed") if compressed else (Image, "color/image")
+        self._subscribe(SkeletonArray, _SKELETONS, self._on_skeletons, _RELIABLE)
+        self._subscribe(DiagnosticArray, "/diagnostics", self._on_diagnostics, _RELIABLE)
 
-    def image_counts(self) -> dict[str, int]:
-        """Return what became of the images that the camera sent between the first and the last result."""
+    def connect(self) -> None:
+        """Subscribe to the camera as soon as results would arrive; a player waits for that."""
+        if not self._connected and self.count_publishers(_SKELETONS):
+            self._connected = True
+            self._subscribe(SkeletonArray, "simulated_camera/ground_truth", self._on_truth, _RELIABLE)
+            self._subscribe(CameraInfo, "color/camera_info", self._on_camera, _BEST_EFFORT)
+            self._subscribe(*self._color, self._on_color, _BEST_EFFORT)
+
+    def image_counts(self, everything: bool) -> dict[str, int]:
+        """Return what became of the images that the camera sent.
+
+        Args:
+            everything: Count all images, of a camera that waited for its subscribers; otherwise those between the
+                first and the last result.
+        """
         if not self._results:
             return {"sent": len(self._sent), "processed": 0}
         first, last = min(self._results), max(self._results)
-        sent = sum(first <= stamp <= last for stamp in self._sent)
+        sent = len(self._sent) if everything else sum(first <= stamp <= last for stamp in self._sent)
         replaced = self._counts.get(REPLACED, 0)
         dropped = sum(self._counts.values()) - replaced
         lost = max(0, sent - len(self._results) - replaced - dropped)
@@ -97,6 +107,9 @@ class Monitor(Node):
             color_from_message(image), skeletons_from_message(message), _TOPOLOGIES[message.topology]
         )
         return cv2.imwrite(str(path), cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
+
+    def _subscribe(self, kind: type, topic: str, react: Callable[[str, Any], None], qos: QoSProfile) -> None:
+        self.create_subscription(kind, topic, partial(react, self.resolve_topic_name(topic)), qos)
 
     def _on_color(self, topic: str, message: Image | CompressedImage) -> None:
         self._images[stamp_ns(message.header)] = message

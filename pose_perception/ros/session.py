@@ -39,6 +39,7 @@ class Plan(Protocol):
     perception: dict[str, object]
     remappings: dict[str, str]
     compressed: bool
+    waits: bool
     duration_s: float | None
 
 
@@ -108,6 +109,7 @@ class _Session:
     def _watch(self) -> None:
         """Receive until time is up, the camera has ended, or the user interrupts."""
         while not self._stop and self._children.is_running(_PERCEPTION):
+            self._monitor.connect()
             self._executor.spin_once(timeout_sec=0.1)
             if self._plan.camera is not None and not self._children.is_running(self._plan.camera[0]):
                 return
@@ -138,12 +140,15 @@ class _Session:
             print(back + "\n".join(lines), flush=True)
             self._lines_shown = len(lines)
 
+    def _image_counts(self) -> dict[str, int]:
+        return self._monitor.image_counts(everything=self._plan.waits)
+
     def _camera_says(self) -> str:
         lines = self._children.tail(self._plan.camera[0]).splitlines() if self._plan.camera else []
         return f"; {self._plan.camera[0]}: {lines[-1]}" if lines else ""
 
     def _rows(self, memory_mb: float) -> list[tuple[str, str]]:
-        rows = [images_row(self._monitor.image_counts()), *stream_table(self._monitor.statistics.summary())]
+        rows = [images_row(self._image_counts()), *stream_table(self._monitor.statistics.summary())]
         if self._monitor.first_result_s is not None:
             seconds = self._monitor.first_result_s - self._started_s
             rows.append(("first skeleton", f"{seconds:.1f} s after the start of human_pose"))
@@ -158,7 +163,7 @@ class _Session:
         first_s = self._monitor.first_result_s
         measures = {
             **asdict(self._monitor.statistics.summary()),
-            "images": self._monitor.image_counts(),
+            "images": self._image_counts(),
             "first_skeleton_s": None if first_s is None else first_s - self._started_s,
             "memory_mb": memory_mb,
         }

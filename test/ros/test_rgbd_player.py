@@ -51,7 +51,7 @@ class Player:
             self._node.create_subscription(kind, topic, self.received[topic].append, depth)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
-        options = {"wait_for_subscribers": True, "start_delay_s": 0.5, **parameters}
+        options = {"wait_for_subscribers": 1, "start_delay_s": 0.5, **parameters}
         arguments = [text for name, value in options.items() for text in ("-p", f"{name}:={_yaml(value)}")]
         self._log = log
         with log.open("w") as stream:
