@@ -23,8 +23,7 @@ def run_node(make_node: Callable[[], Node], start: Callable[[Node], None] | None
     Returns:
         Exit code: 0 after a signal, 1 when the node cannot start; the reason is logged.
     """
-    signal.signal(signal.SIGINT, _interrupt)
-    signal.signal(signal.SIGTERM, _interrupt)
+    signals = _Signals()
     node = None
     try:
         rclpy.init()
@@ -33,21 +32,41 @@ def run_node(make_node: Callable[[], Node], start: Callable[[Node], None] | None
             start(node)
         executor = SingleThreadedExecutor()
         executor.add_node(node)
+        signals.interrupt = False
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except PosePerceptionError as error:
         get_logger("pose_perception" if node is None else node.get_name()).fatal(str(error))
         return 1
+    except Exception:
+        # rclpy ends the context in the midst of whatever publishes or waits.
+        if not signals.received:
+            raise
     finally:
-        # A second signal must not interrupt the end.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signals.interrupt = False
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
     return 0
 
 
-def _interrupt(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
+class _Signals:
+    """Python's part in SIGINT and SIGTERM; rclpy, which comes first, ends the context and so the spinning.
+
+    Attributes:
+        interrupt: Whether to raise `KeyboardInterrupt`. Only that ends a start, but it must not strike while rclpy
+            turns messages into Python objects: that would become another error there.
+        received: Whether a signal came.
+    """
+
+    def __init__(self) -> None:
+        self.interrupt = True
+        self.received = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._handle)
+
+    def _handle(self, number: int, frame: object) -> None:
+        self.received = True
+        if self.interrupt:
+            raise KeyboardInterrupt

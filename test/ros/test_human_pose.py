@@ -326,11 +326,11 @@ class Process:
                 [*command, "-r", f"__node:={self.name}"], stdout=stream, stderr=stream, cwd=log.parent
             )
 
-    def ends_well(self, number: int) -> bool:
-        """Send a signal; returns whether the process ends by itself and quietly."""
+    def check_end(self, number: int) -> None:
+        """Send a signal; the process must end by itself and quietly."""
         self.popen.send_signal(number)
         code, log = self.popen.wait(20), self._log.read_text()
-        return code == 0 and "Traceback" not in log and "Error" not in log
+        assert (code, "Traceback" in log, "Error" in log) == (0, False, False), log
 
 
 @pytest.fixture
@@ -348,13 +348,13 @@ def test_signal_ends_a_working_process(ros: Ros, camera: Camera, process: Proces
     watcher.create_subscription(SkeletonArray, f"/{process.name}/skeletons", arrays.append, 10)
     assert ros.spin_until(lambda: camera.send() and ros.spin_for(0.05) is None and arrays, timeout_s=60)
     camera.send()
-    assert process.ends_well(number)
+    process.check_end(number)
 
 
 def test_signal_ends_a_process_that_still_loads(ros: Ros, process: Process) -> None:
     watcher = ros.add(Node("watcher"))
     assert ros.spin_until(lambda: process.name in watcher.get_node_names(), timeout_s=60)
-    assert process.ends_well(signal.SIGINT)
+    process.check_end(signal.SIGINT)
 
 
 def test_two_nodes_work_side_by_side(ros: Ros, camera: Camera) -> None:
