@@ -123,7 +123,8 @@ def test_landmarks_do_not_depend_on_the_rotation_of_the_region(
     turned = blazepose.landmarks(network, color, region + np.array([0, 0, 0, 0.2]))
     size = region[0, 2]
     assert np.median(np.linalg.norm(upright.pixels - turned.pixels, axis=2)) < 0.02 * size
-    assert np.median(np.linalg.norm(upright.world - turned.world, axis=2)) < 0.06
+    across = np.linalg.norm(upright.world[..., :2] - turned.world[..., :2], axis=2)  # depth is what the network guesses
+    assert np.median(across) < 0.05
     assert upright.presence[0] > 0.9
 
 
