@@ -17,7 +17,6 @@ from pose_perception.networks import runtime
 from pose_perception.networks.runtime import Network, choose_device, load_network, plan_batches
 from pose_perception.networks.weights import cache_directory, find_weights
 
-pytest.importorskip("openvino")
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = "hand_recrop"
 

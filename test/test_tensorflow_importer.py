@@ -13,10 +13,11 @@ from pose_perception.errors import UnsupportedNetworkError, WeightsError
 from pose_perception.human.estimators.movenet import decode_multipose, decode_single_pose
 from pose_perception.networks.catalogue import find_spec
 from pose_perception.networks.importers.tensorflow import TensorflowGraph, import_tensorflow, read_tfjs
+from pose_perception.networks.openvino_backend import import_openvino
 from pose_perception.networks.weights import find_weights
 
 torch = pytest.importorskip("torch")
-openvino = pytest.importorskip("openvino")
+openvino = import_openvino()
 PICTURES = Path(__file__).resolve().parents[2] / "shared" / "data" / "coco_keypoints" / "images"
 DATA_TYPES = {"float32": 1, "int32": 3}  # numbers in tensorflow/core/framework/types.proto
 ENUMS = {"DT_FLOAT": 1, "DT_INT32": 3, "DT_BOOL": 10}

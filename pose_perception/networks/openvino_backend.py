@@ -43,7 +43,7 @@ class OpenvinoBackend:
     pads = False
 
     def __init__(self, folder: Path, precision: str, threads: int) -> None:
-        self._core = _import_openvino().Core()
+        self._core = import_openvino().Core()
         self._path = folder / _FILES[0]
         self._options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
         if precision == "exact":
@@ -97,7 +97,7 @@ def ensure_converted(
     return folder
 
 
-def _import_openvino() -> ModuleType:
+def import_openvino() -> ModuleType:
     """Import OpenVINO without its usage reports: by default the mere import sends one over the network."""
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None makes its import fail
     import openvino
@@ -110,7 +110,7 @@ def _convert(
 ) -> None:
     import torch
 
-    openvino = _import_openvino()
+    openvino = import_openvino()
     module = spec.build(content, size, outputs).requires_grad_(False)
     example = torch.zeros((1, *size, 3), dtype=torch.uint8)
     with warnings.catch_warnings():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -136,8 +136,8 @@ class GraphBuilder:
         return Graph(self.nodes, resolved, scale, offset).eval()
 
 
-def _on_meta(layer: nn.Module) -> nn.Module:
-    """Return a function of a layer that computes shapes only, whatever its parameters live on."""
+def _on_meta(layer: nn.Module) -> Callable[..., Tensor]:
+    """Return a layer as a function that computes shapes only."""
     state = {key: torch.empty(value.shape) for key, value in layer.state_dict().items()}
     return lambda *values: torch.func.functional_call(layer, state, values)
 
