@@ -136,3 +136,19 @@ def test_rotation_to_the_view_keeps_lengths_and_turns_depth_along_the_ray() -> N
     assert np.allclose(at_border[0, 0], ray / np.linalg.norm(ray))
     centred = rotate_to_view(world, np.array([[300.0, 220, 340, 260]]), camera)
     assert np.allclose(centred, world)
+
+
+def test_joint_beside_the_body_does_not_float_in_free_space(
+    simulated: SimulatedSequence, simulated_frames: list[RgbdFrame]
+) -> None:
+    k, tried = COCO_17.index["left_elbow"], 0
+    for t in range(0, 45, 3):
+        estimates, frame = _estimates(simulated, t), simulated_frames[t]
+        estimates.pixels[0, k] += [0.14 / _truth(simulated, t)[0, k, 2] * frame.camera.fx, 0]
+        u, v = estimates.pixels[0, k].astype(int)
+        around = frame.depth[v - 12 : v + 13, u - 12 : u + 13]
+        if not (around.size and (around[around > 0] > 3.5).all()):
+            continue  # something else is there
+        tried += 1
+        assert _lift(frame, estimates).states[0, k] == KeypointState.MISSING
+    assert tried >= 3

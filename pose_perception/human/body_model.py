@@ -60,7 +60,7 @@ _SURFACE_TO_JOINT_M = {
     "index": 0.010,
     "pinky": 0.010,
     "thumb": 0.010,
-    "heel": 0.030,
+    "heel": 0.080,
     "foot_index": 0.020,
 }
 

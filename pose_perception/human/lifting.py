@@ -44,6 +44,8 @@ _BELIEVED = 0.25
 # A bone that differs from its length by more than this part of it, and this distance, is no bone of this person.
 _POSSIBLE_STRETCH = 0.35
 _POSSIBLE_ERROR_M = 0.05
+# A joint that nothing measures cannot be this far in front of the surface that the camera sees there.
+_FREE_SPACE_M = 0.15
 # A bone teaches its length only when this part of it lies across the view, where depth noise matters little.
 _LATERAL_PART = 0.6
 
@@ -66,8 +68,9 @@ class LiftedBodies(NamedTuple):
         positions: Joint centres with shape (N, K, 3), metres; NaN when missing.
         covariances: With shape (N, K, 3, 3), square metres; NaN when missing.
         states: `KeypointState` with shape (N, K), uint8.
-        impossible: Keypoints whose pixel cannot belong to this body, shape (N, K): a bone would be much too long. They
-            lie on somebody else or on the background, and have no position.
+        impossible: Keypoints whose pixel cannot belong to this body, shape (N, K): a bone would be much too long, or
+            the joint would float in space that the camera sees through. They lie on somebody else or on the
+            background, and have no position.
     """
 
     positions: FloatArray
@@ -108,7 +111,7 @@ class Lifter:
         pixels = np.where(estimates.scores[..., None] >= self._config.min_score, estimates.pixels, np.nan)
         relative = rotate_to_view(estimates.world, estimates.boxes, frame.camera)
         expected = self._expected_depth(frame, pixels, relative)
-        measured, sigma = self._measure(frame, pixels, expected)
+        measured, sigma, seen = self._measure(frame, pixels, expected)
         view = rays(pixels, frame.camera)
         problem = BodyProblem(
             rays=view,
@@ -125,6 +128,7 @@ class Lifter:
         )
         solution = solve_bodies(problem)
         impossible = self._impossible(view * solution.depth[..., None], solution.weight, problem.lengths)
+        impossible |= (solution.weight < _BELIEVED) & (seen > solution.depth + _FREE_SPACE_M)
         bodies = self._conclude(frame.camera, view, solution, np.isfinite(expected), impossible)
         self._learn(view * measured[..., None], bodies.states, estimates.scores, lengths)
         return bodies
@@ -137,18 +141,26 @@ class Lifter:
         offset = np.nan_to_num(relative[..., 2] - trunk_relative[:, None])
         return trunk[:, None] + offset
 
-    def _measure(self, frame: RgbdFrame, pixels: FloatArray, expected: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return measured depths of the joint centres and their standard deviations, shape (N, K), metres."""
+    def _measure(
+        self, frame: RgbdFrame, pixels: FloatArray, expected: FloatArray
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return measured depths of the joint centres, their standard deviations, and the nearest surface there.
+
+        All with shape (N, K), metres; NaN where there is none.
+        """
         people, keypoints = expected.shape
         surface = expected - self._offsets
         radius = np.clip(self._patch_radius * frame.camera.fx / np.nan_to_num(expected, nan=2.0), 1.5, 15.0)
         samples = sample_patches(frame.depth, pixels.reshape(-1, 2), radius.ravel())
         samples[samples > self._config.max_depth] = np.nan
         evidence = choose_layer(samples, surface.ravel(), np.tile(self._reach, people), np.tile(self._is_limb, people))
+        anything = np.full(surface.size, np.inf)
+        seen = choose_layer(samples, surface.ravel(), anything, anything > 0).depth.reshape(people, keypoints)
         depth = evidence.depth.reshape(people, keypoints)
         spread = evidence.sigma.reshape(people, keypoints)
         sensor = _SENSOR_SIGMA_AT_1M * np.square(depth)
-        return depth + self._offsets, np.sqrt(np.square(spread) + np.square(sensor) + _OFFSET_SIGMA_M**2)
+        sigma = np.sqrt(np.square(spread) + np.square(sensor) + _OFFSET_SIGMA_M**2)
+        return depth + self._offsets, sigma, seen
 
     def _conclude(
         self,
