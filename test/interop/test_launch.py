@@ -203,7 +203,9 @@ def test_human_pose_is_launched_for_a_driver_with_other_topics(
     translation = buffer.lookup_transform(frame, bodies[0], rclpy.time.Time()).transform.translation
     assert 1.0 < translation.z < 4.0
 
-    text = tool("topic", "echo", "--no-daemon", "--once", "/robot/human_pose/skeletons")
+    # With the type given it waits for the topic; without, it gives up when it has not found it within half a second.
+    topic = ("/robot/human_pose/skeletons", "pose_perception/msg/SkeletonArray")
+    text = tool("topic", "echo", "--no-daemon", "--once", *topic)
     assert "keypoint_names:" in text
     assert "left_shoulder" in text
     environment = launched.nodes()["human_pose"].environ()
