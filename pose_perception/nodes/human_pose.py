@@ -114,7 +114,9 @@ class HumanPoseNode(LifecycleNode):
         except PosePerceptionError as error:
             self.get_logger().error(str(error))
         except Exception:
-            self.get_logger().error(traceback.format_exc())
+            # A signal in the midst of loading comes back as whatever error the library makes of it.
+            if self.context.ok():
+                self.get_logger().error(traceback.format_exc())
         else:
             return True
         return False

@@ -36,13 +36,14 @@ def run_node(make_node: Callable[[], Node], start: Callable[[Node], None] | None
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
-    except PosePerceptionError as error:
+    except Exception as error:
+        # A signal ends the context in the midst of whatever loads, publishes or waits: no failure then.
+        if signals.received:
+            return 0
+        if not isinstance(error, PosePerceptionError):
+            raise
         get_logger("pose_perception" if node is None else node.get_name()).fatal(str(error))
         return 1
-    except Exception:
-        # rclpy ends the context in the midst of whatever publishes or waits.
-        if not signals.received:
-            raise
     finally:
         signals.interrupt = False
         if node is not None:
