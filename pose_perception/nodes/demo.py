@@ -81,6 +81,10 @@ def run(args: argparse.Namespace) -> int:
         from pose_perception.ros.session import run_session
     except ImportError as error:
         raise ConfigurationError(f"the demo needs ROS 2 and the built package ({error}): use scripts/demo") from error
+    try:
+        args.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"--out {args.out} cannot be written to: {error}") from error
     return run_session(plan, args.out, live=not args.headless)
 
 
