@@ -104,3 +104,12 @@ def test_configuration_is_checked() -> None:
         HumanConfig(device="tpu")
     with pytest.raises(ConfigurationError, match="detect_every"):
         HumanConfig(detect_every=0)
+
+
+def test_warm_up_changes_no_result(simulated_frames: list[RgbdFrame]) -> None:
+    cold, warm = HumanPipeline(HumanConfig(device="cpu")), HumanPipeline(HumanConfig(device="cpu"))
+    warm.warm_up()
+    for frame in simulated_frames[:2]:
+        for first, second in zip(cold.process(frame), warm.process(frame), strict=True):
+            assert first.id == second.id
+            assert np.allclose(first.pixels, second.pixels, equal_nan=True)

@@ -54,6 +54,10 @@ class HumanPipeline:
         """Names and order of the keypoints."""
         return self._estimator.topology
 
+    def warm_up(self) -> None:
+        """Run the networks once, so that the first images take no longer than the others."""
+        self._estimator.warm_up()
+
     def reset(self) -> None:
         """Forget all people, as for the first frame of another video."""
         self._tracker.forget_all()

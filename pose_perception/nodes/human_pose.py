@@ -91,6 +91,7 @@ class HumanPoseNode(LifecycleNode):
         human, output = self._human_parameters.read(), self._output_parameters.read()
         self._input_config = self._input_parameters.read()
         self._pipeline = HumanPipeline(human)
+        self._pipeline.warm_up()
         self._device = choose_device(human.device)
         self._output = HumanOutput(self, self._pipeline.topology, output)
         self.get_logger().info(

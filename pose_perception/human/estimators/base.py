@@ -31,6 +31,10 @@ class Estimator(ABC):
         """
 
     @abstractmethod
+    def warm_up(self) -> None:
+        """Run what a camera needs once, so that the first images take no longer than the others."""
+
+    @abstractmethod
     def load_all(self) -> None:
         """Load also what would otherwise be loaded when an image first needs it."""
 

@@ -54,6 +54,12 @@ class DefaultEstimator(Estimator):
         scores = poses.scores.astype(np.float64)
         return self._with_landmarks(color, pixels, scores)
 
+    def warm_up(self) -> None:
+        """See `Estimator.warm_up`."""
+        self._finder.warm_up()
+        self._thunder.warm_up()
+        self._blazepose.warm_up()
+
     def load_all(self) -> None:
         """See `Estimator.load_all`."""
         self._finder.load_all()

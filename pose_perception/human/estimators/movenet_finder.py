@@ -14,6 +14,7 @@ from pose_perception.networks.runtime import Network, load_network
 # and 16:9, and square for everything else. Few shapes mean few networks to convert and to hold.
 _LONG_SIDE = 384
 INPUT_SIZES = ((288, 384), (224, 384), (384, 288), (384, 224), (384, 384))
+_CAMERA_SIZES = INPUT_SIZES[:2]
 # A centre with less than this is noise: measured on COCO pictures, docs/estimators.md.
 _MIN_CENTER = 0.15
 
@@ -25,6 +26,11 @@ class MovenetFinder:
         """Prepare for a device; the networks load when an image of their shape comes."""
         self._device = device
         self._networks: dict[tuple[int, int], Network] = {}
+
+    def warm_up(self) -> None:
+        """Load and run the networks for the images that cameras send."""
+        for size in _CAMERA_SIZES:
+            self._network(size).warm_up(largest=1)
 
     def load_all(self) -> None:
         """Load the networks for images of every shape."""
