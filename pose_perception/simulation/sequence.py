@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -21,7 +22,7 @@ import numpy.typing as npt
 
 from pose_perception.config import Config, option
 from pose_perception.datatypes import CameraIntrinsics
-from pose_perception.errors import ConfigurationError, InvalidInputError
+from pose_perception.errors import ConfigurationError, InvalidInputError, PosePerceptionError
 from pose_perception.networks.weights import cache_directory
 from pose_perception.simulation.sensor import SensorConfig
 
@@ -222,10 +223,17 @@ def main(arguments: list[str] | None = None) -> int:
         value = getattr(default, name)
         text = f"{SequenceConfig.__dataclass_fields__[name].metadata['description']} Default: {value}."
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value, help=text)
-    config = SequenceConfig(**vars(parser.parse_args(arguments)))
+    try:
+        config = SequenceConfig(**vars(parser.parse_args(arguments)))
+    except PosePerceptionError as error:
+        parser.error(str(error))
 
     def show(done: int, total: int) -> None:
-        print(f"\rsimulated people: {done}/{total} frames", end="\n" if done == total else "", flush=True)
+        text = f"simulated people: {done}/{total} frames"
+        if sys.stdout.isatty():
+            print(f"\r{text}", end="\n" if done == total else "", flush=True)
+        elif done % max(1, total // 5) == 0 or done == total:  # a log keeps every line
+            print(text, flush=True)
 
     load_or_render(config, show)
     return 0
