@@ -80,3 +80,16 @@ def test_bad_input_ends_with_code_2_and_a_reason(
         assert _human(files, out, *options, color=color) == 2
         assert reason in capsys.readouterr().err
         assert not out.exists()
+
+
+def test_everyone_in_a_crowded_single_picture_is_reported(shared_data: Path, tmp_path: Path) -> None:
+    picture = shared_data / "coco_keypoints" / "images" / "train2017" / "000000444294.jpg"
+    height, width = cv2.imread(str(picture)).shape[:2]
+    camera = {"width": width, "height": height, "fx": 600, "fy": 600, "cx": width / 2, "cy": height / 2}
+    (tmp_path / "camera.json").write_text(json.dumps(camera))
+    found = []
+    for options in ((), ("--independent",)):
+        arguments = ["human", "--color", str(picture), "--camera", str(tmp_path / "camera.json"), "--device", "cpu"]
+        assert main([*arguments, "--out", str(tmp_path / "out.json"), *options]) == 0
+        found.append(len(json.loads((tmp_path / "out.json").read_text())["frames"][0]["skeletons"]))
+    assert found[1] > found[0]  # nobody waits for a second look

@@ -17,6 +17,7 @@ from pose_perception.geometry.camera import load_camera
 from pose_perception.human.estimators.registry import ESTIMATORS, make_estimator
 from pose_perception.human.pipeline import HumanConfig, HumanPipeline
 from pose_perception.human.topology import Topology
+from pose_perception.human.tracking import TrackingConfig
 from pose_perception.recording.images import read_color, read_depth_mm
 
 
@@ -56,7 +57,9 @@ def run(args: argparse.Namespace) -> int:
         raise InvalidInputError(f"{len(args.color)} colour images, but {len(args.depth)} depth images")
     if not args.out.parent.is_dir():
         raise InvalidInputError(f"there is no folder {args.out.parent} for {args.out.name}")
-    pipeline = HumanPipeline(HumanConfig(device=args.device, estimator=args.estimator))
+    # Somebody in a single picture cannot be seen again to be confirmed.
+    tracking = TrackingConfig(confirm_score=0.0) if args.independent else TrackingConfig()
+    pipeline = HumanPipeline(HumanConfig(device=args.device, estimator=args.estimator, tracking=tracking))
     frames = []
     for path, frame in _frames(args):
         if args.independent:
