@@ -20,7 +20,7 @@ from ament_index_python.packages import get_package_prefix
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.qos import qos_profile_sensor_data
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -28,6 +28,8 @@ from pose_perception.ros.recorder import BagWriter
 
 _PROFILE = Path(__file__).parents[2] / "config" / "fastdds_shared_memory.xml"
 _ALIVE_S = 30.0
+# As a camera's subscriber, but with room for what comes while a busy machine lets this process wait.
+_LISTENER_QOS = QoSProfile(depth=100, reliability=ReliabilityPolicy.BEST_EFFORT)
 _DOMAINS = itertools.count(os.getpid())
 _TOPICS = {
     "color/image": Image,
@@ -47,8 +49,8 @@ class Player:
         rclpy.init(context=self._context, domain_id=domain)
         self._node = rclpy.create_node("listener", context=self._context)
         for topic, kind in _TOPICS.items():
-            depth = 10 if topic == "/diagnostics" else qos_profile_sensor_data
-            self._node.create_subscription(kind, topic, self.received[topic].append, depth)
+            qos = 10 if topic == "/diagnostics" else _LISTENER_QOS
+            self._node.create_subscription(kind, topic, self.received[topic].append, qos)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
         options = {"wait_for_subscribers": 1, "start_delay_s": 0.5, **parameters}
