@@ -43,6 +43,7 @@ def test_skeletons_of_a_video_in_the_documented_form(files: Path, tmp_path: Path
     assert [Path(frame["file"]).name for frame in frames] == ["c0.png", "c1.png"]
     assert {s["id"] for s in frames[0]["skeletons"]} == {s["id"] for s in frames[1]["skeletons"]}
     for skeleton in frames[0]["skeletons"]:
+        assert set(skeleton) == {"id", "score", "keypoints"}
         assert list(skeleton["keypoints"]) == list(BODY_33.keypoints)
         for keypoint in skeleton["keypoints"].values():
             assert keypoint["state"] in ("measured", "inferred", "missing")
@@ -72,6 +73,7 @@ def test_bad_input_ends_with_code_2_and_a_reason(
         ((), ("half.png",), "half.png"),  # a file that is still being written
         ((), ("small.png",), "small.png"),  # another size than the camera
         ((), ("nothing.png",), "nothing.png"),
+        (("--out", str(tmp_path)), ("c0.png",), "is a folder"),
         (("--depth", str(files / "d0.png")), ("c0.png", "c1.png"), "1 depth"),
         (("--depth", str(files / "c0.png")), ("c0.png",), "16-bit"),
         (("--rate", "0"), ("c0.png",), "--rate"),

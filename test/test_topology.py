@@ -7,15 +7,8 @@ from pose_perception.human.topology import BODY_33, COCO_17, Topology
 
 
 @pytest.mark.parametrize("topology", [COCO_17, BODY_33])
-def test_names_and_indices_are_a_bijection_and_mirroring_twice_changes_nothing(topology: Topology) -> None:
+def test_names_and_indices_are_a_bijection(topology: Topology) -> None:
     assert [topology.index[name] for name in topology.keypoints] == list(range(len(topology)))
-    assert [topology.mirrored[i] for i in topology.mirrored] == list(range(len(topology)))
-
-
-def test_left_mirrors_right_and_the_nose_itself() -> None:
-    assert BODY_33.mirrored[BODY_33.index["left_foot_index"]] == BODY_33.index["right_foot_index"]
-    assert BODY_33.mirrored[BODY_33.index["mouth_left"]] == BODY_33.index["mouth_right"]
-    assert BODY_33.mirrored[BODY_33.index["nose"]] == BODY_33.index["nose"]
 
 
 def test_coco_comes_first() -> None:

@@ -24,12 +24,16 @@ class _Scene:
         self.tracker = Tracker(COCO_17, bones_of(COCO_17), TrackingConfig(**options), min_score=0.25)
         self.time_s = 0.0
 
-    def step(self, places: list[float], score: float = 0.8, dt: float = 1 / 15) -> list[Skeleton]:
+    def step(
+        self, places: list[float], score: float = 0.8, dt: float = 1 / 15, seen: np.ndarray | None = None
+    ) -> list[Skeleton]:
         self.time_s += dt
         n = len(places)
         shift = np.array(places, float).reshape(n, 1)
         pixels = _BODY_PX + np.stack([120 * shift, 0 * shift], axis=2)
         positions = _BODY_M + np.stack([0.5 * shift, 0 * shift, 0 * shift], axis=2)
+        if seen is not None:
+            positions[:, ~seen] = np.nan
         boxes = np.concatenate([pixels.min(axis=1, initial=1e9), pixels.max(axis=1, initial=-1e9)], axis=1)
         estimates = PoseEstimates(pixels, np.full((n, 17), 0.9), boxes, np.full(n, score), np.full((n, 17, 3), np.nan))
         covariances = np.tile(np.eye(3) * 1e-4, (n, 17, 1, 1))
@@ -70,6 +74,9 @@ def test_unseen_person_is_predicted_with_growing_doubt_then_lost_once() -> None:
     assert states[0] == [TrackingState.PREDICTED]
     assert states.count([TrackingState.LOST]) == 1
     assert states[-1] == []
+    (lost,) = next(skeletons for skeletons in gone if skeletons and skeletons[0].tracking_state == TrackingState.LOST)
+    assert np.isnan(lost.positions).all()  # nothing is known of somebody who is gone
+    assert (lost.states == KeypointState.MISSING).all()
     predicted = [s for skeletons in gone for s in skeletons if s.tracking_state == TrackingState.PREDICTED]
     assert all((s.states == KeypointState.INFERRED).all() for s in predicted)
     assert np.isnan(predicted[0].pixels).all()
@@ -92,9 +99,8 @@ def test_doubtful_person_is_reported_only_when_seen_again() -> None:
     scene = _Scene(confirm_score=0.5)
     assert scene.step([0.0], score=0.3) == []
     assert len(scene.step([0.0], score=0.3)) == 1
-    assert scene.step([0.0, 4.0], score=0.3)[0].id == "p1"
-    ghosts = [s.id for s in scene.step([0.0], score=0.3)]
-    assert ghosts == ["p1"]  # what was seen once is forgotten at once
+    (person,) = scene.step([0.0, 4.0], score=0.3)
+    assert [s.id for s in scene.step([0.0], score=0.3)] == [person.id]  # who was seen once is forgotten at once
 
 
 def test_velocity_is_that_of_the_body() -> None:
@@ -108,4 +114,13 @@ def test_same_stamp_twice_changes_no_velocity() -> None:
     scene = _Scene()
     scene.step([0.0])
     (skeleton,) = scene.step([0.2], dt=0.0)
+    assert np.isnan(skeleton.velocity).all()
+
+
+def test_velocity_is_unknown_when_too_few_joints_are_seen() -> None:
+    scene = _Scene()
+    for i in range(5):
+        (skeleton,) = scene.step([0.05 * i])
+    assert np.isfinite(skeleton.velocity).all()
+    (skeleton,) = scene.step([0.25], seen=np.arange(17) < 2)
     assert np.isnan(skeleton.velocity).all()

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pose_perception.datatypes import KeypointState, RgbdFrame, Skeleton
+from pose_perception.datatypes import KeypointState, RgbdFrame, Skeleton, TrackingState
 from pose_perception.errors import ConfigurationError, InvalidInputError
 from pose_perception.geometry.camera import load_camera
 from pose_perception.human.estimators.registry import ESTIMATORS, make_estimator
@@ -37,7 +37,11 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--estimator", default="default", choices=tuple(ESTIMATORS))
     parser.add_argument("--device", default="auto", choices=("auto", "cuda", "cpu"))
     parser.add_argument("--rate", type=float, default=15.0, metavar="HZ", help="frames a second of the video")
-    parser.add_argument("--independent", action="store_true", help="the images are no video: treat each one alone")
+    parser.add_argument(
+        "--independent",
+        action="store_true",
+        help="the images are no video: treat each one alone (in a video, doubtful people must be seen twice)",
+    )
     parser.set_defaults(run=run)
     prepare = subparsers.add_parser(
         "prepare", help="convert the networks for the CPU, so that the first start is as quick as any"
@@ -57,6 +61,8 @@ def run(args: argparse.Namespace) -> int:
         raise InvalidInputError(f"{len(args.color)} colour images, but {len(args.depth)} depth images")
     if not args.out.parent.is_dir():
         raise InvalidInputError(f"there is no folder {args.out.parent} for {args.out.name}")
+    if args.out.is_dir():
+        raise InvalidInputError(f"--out {args.out} is a folder")
     # Somebody in a single picture cannot be seen again to be confirmed.
     tracking = TrackingConfig(confirm_score=0.0) if args.independent else TrackingConfig()
     pipeline = HumanPipeline(HumanConfig(device=args.device, estimator=args.estimator, tracking=tracking))
@@ -64,9 +70,12 @@ def run(args: argparse.Namespace) -> int:
     for path, frame in _frames(args):
         if args.independent:
             pipeline.reset()
-        skeletons = pipeline.process(frame)
+        skeletons = [s for s in pipeline.process(frame) if s.tracking_state == TrackingState.TRACKED]
         frames.append({"file": str(path), "skeletons": [skeleton_to_json(s, pipeline.topology) for s in skeletons]})
-    args.out.write_text(json.dumps({"frames": frames}, allow_nan=False) + "\n")
+    try:
+        args.out.write_text(json.dumps({"frames": frames}, allow_nan=False) + "\n")
+    except OSError as error:
+        raise InvalidInputError(f"cannot write {args.out}: {error}") from error
     return 0
 
 
@@ -107,7 +116,6 @@ def skeleton_to_json(skeleton: Skeleton, topology: Topology) -> dict[str, Any]:
     return {
         "id": skeleton.id,
         "score": round(skeleton.score, 4),
-        "tracking_state": skeleton.tracking_state.name.lower(),
         "keypoints": keypoints,
     }
 

@@ -31,6 +31,7 @@ _TRUNK_HALF_THICKNESS_M = 0.10
 # Half the side of a depth patch, metres: inside of a forearm, and inside of a finger or an eye socket.
 _PATCH_RADIUS_M = 0.025
 _SMALL_PATCH_RADIUS_M = 0.012
+_SMALL_OFFSET_M = 0.02
 # Standard deviation of a surface-to-joint offset between people and directions, metres.
 _OFFSET_SIGMA_M = 0.02
 # Depth noise of a stereo camera at 1 m; it grows with the square of the depth (Intel RealSense D400 datasheet: RMS
@@ -92,8 +93,7 @@ class Lifter:
         parts = [name.split("_", 1)[-1] for name in topology.keypoints]
         self._reach = np.array([_HAND_REACH_M if p in _HAND else _REACH_M.get(p, _FACE_REACH_M) for p in parts])
         self._is_limb = ~np.isin(np.arange(len(topology)), self._trunk)
-        is_small = (self._offsets > 0) & (self._offsets < 0.02) | (self._offsets == 0)
-        self._patch_radius = np.where(is_small, _SMALL_PATCH_RADIUS_M, _PATCH_RADIUS_M)
+        self._patch_radius = np.where(self._offsets < _SMALL_OFFSET_M, _SMALL_PATCH_RADIUS_M, _PATCH_RADIUS_M)
 
     def lift(self, frame: RgbdFrame, estimates: PoseEstimates, lengths: Sequence[BoneLengths]) -> LiftedBodies:
         """Lift all people of a frame and learn their bone lengths.
@@ -136,6 +136,7 @@ class Lifter:
     def _expected_depth(self, frame: RgbdFrame, pixels: FloatArray, relative: FloatArray) -> FloatArray:
         """Return where the joints should be by the trunk and the network, shape (N, K), metres; NaN if unknown."""
         trunk = trunk_depth(frame.depth, complete_trunk(pixels[:, self._trunk])) + _TRUNK_HALF_THICKNESS_M
+        trunk = np.where(np.isnan(trunk), _typical_depth(frame.depth, pixels), trunk)
         trunk = np.where(trunk < self._config.max_depth, trunk, np.nan)
         trunk_relative = _mean_of_finite(relative[:, self._trunk, 2])
         offset = np.nan_to_num(relative[..., 2] - trunk_relative[:, None])
@@ -257,6 +258,16 @@ def complete_trunk(corners: FloatArray) -> FloatArray:
         lacks = np.isnan(missing).any(axis=(1, 2))
         missing[lacks] = known[lacks] + np.array([0.0, 1.0]) * direction * width[lacks, None, None]
     return corners
+
+
+def _typical_depth(depth: npt.NDArray[np.float32], pixels: FloatArray) -> FloatArray:
+    """Return the median depth around each person's keypoints with shape (N,), metres: for those without a trunk."""
+    people, keypoints = pixels.shape[:2]
+    samples = sample_patches(depth, pixels.reshape(-1, 2), np.full(people * keypoints, 2.0)).reshape(people, -1)
+    result = np.full(people, np.nan)
+    seen = np.isfinite(samples).any(axis=1)
+    result[seen] = np.nanmedian(samples[seen], axis=1)
+    return result
 
 
 def _covariances(view: FloatArray, depth: FloatArray, sigma: FloatArray, camera: CameraIntrinsics) -> FloatArray:

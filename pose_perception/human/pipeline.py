@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pose_perception.config import Config, option
-from pose_perception.datatypes import RgbdFrame, Skeleton
+from pose_perception.datatypes import CameraIntrinsics, RgbdFrame, Skeleton
 from pose_perception.human.estimators.base import Estimator
 from pose_perception.human.estimators.registry import ESTIMATORS, make_estimator
 from pose_perception.human.lifting import Lifter, LiftingConfig
@@ -47,7 +47,8 @@ class HumanPipeline:
         self._tracker = Tracker(self.topology, self._lifter.bones, config.tracking, config.lifting.min_score)
         self._frames_since_search = 0
         self._search_next = True
-        self._last_stamp_ns: int | None = None
+        self._view: tuple[CameraIntrinsics, str] | None = None
+        self._last_stamp_ns = 0
 
     @property
     def topology(self) -> Topology:
@@ -60,18 +61,17 @@ class HumanPipeline:
 
     def reset(self) -> None:
         """Forget all people, as for the first frame of another video."""
-        self._tracker.forget_all()
-        self._search_next = True
-        self._last_stamp_ns = None
+        self._restart()
+        self._view = None
 
     def process(self, frame: RgbdFrame) -> list[Skeleton]:
         """Return everyone in the frame.
 
-        A stamp before that of the last frame is the start of another recording: all people are new.
+        A stamp before that of the last frame, or another camera, is the start of another recording: those known
+        before are lost, and all people are new.
         """
-        if self._last_stamp_ns is not None and frame.stamp_ns < self._last_stamp_ns:
-            self.reset()
-        self._last_stamp_ns = frame.stamp_ns
+        lost = self._restart() if self._is_another_recording(frame) else []
+        self._view, self._last_stamp_ns = (frame.camera, frame.frame_id), frame.stamp_ns
         estimates = self._estimator.estimate(frame.color, self._tracker.boxes, find=self._search_is_due())
         estimates = estimates.select(estimates.person_scores >= self._config.min_person_score)
         estimates = estimates.select(
@@ -81,7 +81,15 @@ class HumanPipeline:
         bodies = self._lifter.lift(frame, estimates, [track.lengths for track in tracks])
         skeletons = self._tracker.update(tracks, estimates, bodies, frame.stamp_ns)
         self._search_next = len(tracks) < len(self._tracker.tracks) or not tracks
-        return skeletons
+        return lost + skeletons
+
+    def _is_another_recording(self, frame: RgbdFrame) -> bool:
+        is_first = self._view is None
+        return not is_first and (frame.stamp_ns < self._last_stamp_ns or self._view != (frame.camera, frame.frame_id))
+
+    def _restart(self) -> list[Skeleton]:
+        self._search_next = True
+        return self._tracker.end_all()
 
     def _search_is_due(self) -> bool:
         """Search at the start, when somebody is missing, and every few frames."""

@@ -40,16 +40,6 @@ class Topology:
         """Position of each name."""
         return {name: i for i, name in enumerate(self.keypoints)}
 
-    @cached_property
-    def mirrored(self) -> tuple[int, ...]:
-        """For each keypoint the index of its counterpart on the other side; the middle ones map to themselves."""
-        return tuple(self.index[_other_side(name)] for name in self.keypoints)
-
-
-def _other_side(name: str) -> str:
-    swap = {"left": "right", "right": "left"}
-    return "_".join(swap.get(word, word) for word in name.split("_"))
-
 
 # The order of COCO's annotations: cocodataset `person_keypoints`, category "keypoints".
 _COCO_KEYPOINTS = (

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import itertools
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -16,10 +17,15 @@ from pose_perception.human.topology import Topology
 from pose_perception.human.torso import torso_pose
 
 _NS = 1e-9
-# Part of the newest difference in the velocity: people change their speed within some tenths of a second.
-_VELOCITY_GAIN = 0.3
-# Standard deviation of a person's unforeseen acceleration, metres per square second.
+# People change their speed within some tenths of a second: time constant of the velocity.
+_VELOCITY_TIME_S = 0.2
+# Over less time than this, the noise of positions looks like speed.
+_SHORTEST_STEP_S = 0.005
+# Standard deviation of a person's unforeseen acceleration, metres per square second, and of a speed nobody measured.
 _ACCELERATION_SIGMA = 2.0
+_SPEED_SIGMA = 1.0
+# One counter for the whole process, so that no pipeline ever gives an identifier again.
+_numbers = itertools.count(1)
 
 
 @dataclass(frozen=True)
@@ -70,12 +76,13 @@ class Tracker:
         self._bones = bones
         self._config = config
         self._min_score = min_score
-        self._next_number = 1
         self.tracks: list[Track] = []
 
-    def forget_all(self) -> None:
-        """Drop all tracks; numbers are not used again."""
+    def end_all(self) -> list[Skeleton]:
+        """Drop all tracks and return those that were reported as lost."""
+        lost = [_lost(track.skeleton) for track in self.tracks if track.confirmed and track.skeleton is not None]
         self.tracks.clear()
+        return lost
 
     @property
     def boxes(self) -> FloatArray:
@@ -83,19 +90,23 @@ class Tracker:
         return np.concatenate([track.last.boxes for track in self.tracks]) if self.tracks else np.empty((0, 4))
 
     def associate(self, estimates: PoseEstimates, stamp_ns: int) -> list[Track]:
-        """Return the track of each person of this frame; people without one get a new track."""
+        """Return the track of each person of this frame; people without one get a new track, which `update` keeps.
+
+        Who was not seen for longer than `max_gap_s` cannot be known again by place and shape.
+        """
         matches: dict[int, Track] = {}
-        if self.tracks and len(estimates):
-            last = _concatenate([track.last for track in self.tracks])
+        recent = [t for t in self.tracks if (stamp_ns - t.stamp_ns) * _NS <= self._config.max_gap_s]
+        if recent and len(estimates):
+            last = _concatenate([track.last for track in recent])
             similarity = 0.7 * keypoint_similarity(estimates, last, self._min_score)
             similarity += 0.3 * box_overlap(estimates.boxes, last.boxes)
             for row, column in zip(*linear_sum_assignment(-similarity), strict=True):
                 if similarity[row, column] >= self._config.min_similarity:
-                    matches[int(row)] = self.tracks[column]
-        for row in range(len(estimates)):
-            if row not in matches:
-                matches[row] = self._begin(estimates.select([row]), stamp_ns)
-        return [matches[row] for row in range(len(estimates))]
+                    matches[int(row)] = recent[column]
+        return [
+            matches.get(row) or Track(next(_numbers), BoneLengths(self._bones), estimates.select([row]), stamp_ns)
+            for row in range(len(estimates))
+        ]
 
     def update(
         self, tracks: list[Track], estimates: PoseEstimates, bodies: LiftedBodies, stamp_ns: int
@@ -108,6 +119,7 @@ class Tracker:
             bodies: Their positions.
             stamp_ns: Time of the frame.
         """
+        self.tracks += [track for track in tracks if track.skeleton is None]
         for row, track in enumerate(tracks):
             track.hits += 1
             track.confirmed |= bool(track.hits > 1 or estimates.person_scores[row] >= self._config.confirm_score)
@@ -124,12 +136,6 @@ class Tracker:
                 skeletons.append(skeleton)
         return skeletons
 
-    def _begin(self, estimate: PoseEstimates, stamp_ns: int) -> Track:
-        track = Track(self._next_number, BoneLengths(self._bones), estimate, stamp_ns)
-        self._next_number += 1
-        self.tracks.append(track)
-        return track
-
 
 def _observe(
     track: Track, estimate: PoseEstimates, bodies: LiftedBodies, row: int, stamp_ns: int, topology: Topology
@@ -145,7 +151,7 @@ def _observe(
         score=float(estimate.person_scores[0]),
         tracking_state=TrackingState.TRACKED,
         box=estimate.boxes[0],
-        pixels=np.where(impossible[:, None], np.nan, estimate.pixels[0]),
+        pixels=estimate.pixels[0],
         scores=np.where(impossible, 0.0, estimate.scores[0]),
         positions=positions,
         covariances=bodies.covariances[row],
@@ -156,17 +162,19 @@ def _observe(
 
 
 def _updated_velocity(track: Track, positions: FloatArray, elapsed_s: float) -> FloatArray:
-    """Return the body's velocity from the joints that both frames have, shape (3,), metres per second."""
+    """Return the body's velocity from the joints that both frames have, shape (3,), m/s; NaN when they are too few."""
     assert track.skeleton is not None
+    if elapsed_s < _SHORTEST_STEP_S:
+        return track.velocity
     moved = positions - track.skeleton.positions
     common = np.isfinite(moved).all(axis=1)
-    if common.sum() < 3 or elapsed_s <= 0:
-        return track.velocity
+    if common.sum() < 3:
+        return np.full(3, np.nan)
     # The median joint: waving arms do not move the body.
     newest = np.median(moved[common], axis=0) / elapsed_s
     if np.isnan(track.velocity).any():
         return newest
-    return track.velocity + _VELOCITY_GAIN * (newest - track.velocity)
+    return track.velocity + (1 - np.exp(-elapsed_s / _VELOCITY_TIME_S)) * (newest - track.velocity)
 
 
 def _predict(track: Track, stamp_ns: int, max_gap_s: float, topology: Topology) -> Skeleton:
@@ -174,21 +182,39 @@ def _predict(track: Track, stamp_ns: int, max_gap_s: float, topology: Topology) 
     last = track.skeleton
     assert last is not None
     gap_s = (stamp_ns - track.stamp_ns) * _NS
+    if gap_s > max_gap_s:
+        return _lost(last)
+    speed_sigma = _SPEED_SIGMA if np.isnan(track.velocity).any() else 0.0
+    variance = np.square(speed_sigma * gap_s) + np.square(0.5 * _ACCELERATION_SIGMA * gap_s**2)
     positions = last.positions + np.nan_to_num(track.velocity) * gap_s
-    covariances = last.covariances + np.eye(3) * np.square(0.5 * _ACCELERATION_SIGMA * gap_s**2)
     known = last.states != KeypointState.MISSING
     return Skeleton(
         id=last.id,
         score=last.score,
-        tracking_state=TrackingState.PREDICTED if gap_s <= max_gap_s else TrackingState.LOST,
+        tracking_state=TrackingState.PREDICTED,
         box=last.box,
         pixels=np.full_like(last.pixels, np.nan),
         scores=np.zeros_like(last.scores),
         positions=positions,
-        covariances=covariances,
+        covariances=last.covariances + np.eye(3) * variance,
         states=np.where(known, KeypointState.INFERRED, KeypointState.MISSING).astype(np.uint8),
         velocity=track.velocity,
         camera_from_torso=torso_pose(positions, topology),
+    )
+
+
+def _lost(last: Skeleton) -> Skeleton:
+    """Return the last word on a person: nothing is known of them any more."""
+    return replace(
+        last,
+        tracking_state=TrackingState.LOST,
+        pixels=np.full_like(last.pixels, np.nan),
+        scores=np.zeros_like(last.scores),
+        positions=np.full_like(last.positions, np.nan),
+        covariances=np.full_like(last.covariances, np.nan),
+        states=np.full_like(last.states, KeypointState.MISSING),
+        velocity=np.full(3, np.nan),
+        camera_from_torso=None,
     )
 
 
