@@ -78,7 +78,9 @@ def solve_bodies(problem: BodyProblem) -> BodySolution:
         hessian, gradient, weight = _normal_equations(problem, rays, both_ends, depth, scale)
         step = np.linalg.solve(hessian, -gradient[..., None])[..., 0]
         depth = np.maximum(depth + np.clip(step, -0.3, 0.3), 0.05)
-    variance = np.linalg.inv(hessian).diagonal(axis1=1, axis2=2)
+    # A compromise is at least as uncertain as the disagreement that it settles.
+    disagreement = weight * np.square(np.nan_to_num(depth - problem.measured))
+    variance = np.linalg.inv(hessian).diagonal(axis1=1, axis2=2) + disagreement
     unknown = np.where(has_pixel, 0.0, np.nan)
     return BodySolution(depth + unknown, np.sqrt(variance) + unknown, weight)
 

@@ -40,8 +40,8 @@ _SENSOR_SIGMA_AT_1M = 0.003
 # Error of the network's relative depth along a bone: a part of the bone's length.
 _RELATIVE_SIGMA = 0.35
 # A measured depth that the solution does not believe at least this far is not called measured. The weight is
-# Geman-McClure's: 0.25 is reached at a residual of 10 cm.
-_BELIEVED = 0.25
+# Geman-McClure's: 0.4 is reached at a residual of 7.6 cm.
+_BELIEVED = 0.4
 # A bone that differs from its length by more than this part of it, and this distance, is no bone of this person.
 _POSSIBLE_STRETCH = 0.35
 _POSSIBLE_ERROR_M = 0.05
