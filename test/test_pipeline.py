@@ -61,17 +61,22 @@ def test_simulated_people_are_where_they_are(
     pipeline: HumanPipeline, simulated: SimulatedSequence, simulated_frames: list[RgbdFrame]
 ) -> None:
     ours = [pipeline.topology.index[name] for name in simulated.keypoint_names]
-    errors, people = [], set()
+    errors, normalised, people = [], [], set()
     for t, frame in enumerate(simulated_frames):
         skeletons = pipeline.process(frame)
         assert len(skeletons) == len(simulated.person_ids)
         for skeleton in skeletons:
             error = np.linalg.norm(skeleton.positions[ours] - simulated.positions[t], axis=2)
             nearest = np.nanmedian(error, axis=1).argmin()
-            errors.append(error[nearest][skeleton.states[ours] == KeypointState.MEASURED])
+            measured = skeleton.states[ours] == KeypointState.MEASURED
+            errors.append(error[nearest][measured])
+            offset = (skeleton.positions[ours] - simulated.positions[t, nearest])[measured]
+            information = np.linalg.inv(skeleton.covariances[ours][measured])
+            normalised.append(np.einsum("ki,kij,kj->k", offset, information, offset) / 3)
             people.add((skeleton.id, int(nearest)))
     assert len(people) == len(simulated.person_ids)  # one id each, never exchanged
     assert np.median(np.concatenate(errors)) < 0.060
+    assert 0.2 < np.median(np.concatenate(normalised)) < 2.0  # the covariance says how large the errors are
 
 
 def test_empty_view_has_nobody_and_people_who_return_are_found(

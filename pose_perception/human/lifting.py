@@ -42,6 +42,12 @@ _RELATIVE_SIGMA = 0.35
 # A measured depth that the solution does not believe at least this far is not called measured. The weight is
 # Geman-McClure's: 0.4 is reached at a residual of 7.6 cm.
 _BELIEVED = 0.4
+# Error of a keypoint across the view, metres: the networks' cells are a part of the person, whatever the distance. A
+# joint that cannot be measured is mostly one that cannot be seen. From simulated people (docs/simulation.md), such that
+# errors over standard deviations have unit variance.
+_MEASURED_ACROSS_SIGMA_M = 0.012
+_INFERRED_ACROSS_SIGMA_M = 0.060
+_INFERRED_SIGMA_FACTOR = 1.2
 # A bone that differs from its length by more than this part of it, and this distance, is no bone of this person.
 _POSSIBLE_STRETCH = 0.35
 _POSSIBLE_ERROR_M = 0.05
@@ -129,7 +135,7 @@ class Lifter:
         solution = solve_bodies(problem)
         impossible = self._impossible(view * solution.depth[..., None], solution.weight, problem.lengths)
         impossible |= (solution.weight < _BELIEVED) & (seen > solution.depth + _FREE_SPACE_M)
-        bodies = self._conclude(frame.camera, view, solution, np.isfinite(expected), impossible)
+        bodies = self._conclude(view, solution, np.isfinite(expected), impossible)
         self._learn(view * measured[..., None], bodies.states, estimates.scores, lengths)
         return bodies
 
@@ -165,7 +171,6 @@ class Lifter:
 
     def _conclude(
         self,
-        camera: CameraIntrinsics,
         view: FloatArray,
         solution: BodySolution,
         expected: npt.NDArray[np.bool_],
@@ -178,9 +183,7 @@ class Lifter:
         states[known & (solution.sigma < self._config.max_inferred_sigma)] = KeypointState.INFERRED
         states[known & (solution.weight > _BELIEVED)] = KeypointState.MEASURED
         depth = np.where(states == KeypointState.MISSING, np.nan, solution.depth)
-        return LiftedBodies(
-            view * depth[..., None], _covariances(view, depth, solution.sigma, camera), states, impossible
-        )
+        return LiftedBodies(view * depth[..., None], _covariances(view, solution.sigma, states), states, impossible)
 
     def _impossible(self, points: FloatArray, weight: FloatArray, lengths: FloatArray) -> npt.NDArray[np.bool_]:
         """Return the keypoints that no body can have there, shape (N, K).
@@ -270,12 +273,15 @@ def _typical_depth(depth: npt.NDArray[np.float32], pixels: FloatArray) -> FloatA
     return result
 
 
-def _covariances(view: FloatArray, depth: FloatArray, sigma: FloatArray, camera: CameraIntrinsics) -> FloatArray:
-    """Return covariances with shape (N, K, 3, 3): along the ray from the solver, across it from the pixel's error."""
-    pixel_sigma = 3.0  # of a keypoint, px
-    across = np.square(pixel_sigma * depth / camera.fx)
+def _covariances(view: FloatArray, sigma: FloatArray, states: npt.NDArray[np.uint8]) -> FloatArray:
+    """Return covariances (N, K, 3, 3): along the ray from the solver, across it from the keypoint's error."""
+    inferred = states == KeypointState.INFERRED
+    along = np.where(inferred, _INFERRED_SIGMA_FACTOR, 1.0) * sigma
+    across = np.where(inferred, _INFERRED_ACROSS_SIGMA_M, _MEASURED_ACROSS_SIGMA_M)
     outer = view[..., :, None] * view[..., None, :]
-    return outer * np.square(sigma)[..., None, None] + np.eye(3) * across[..., None, None]
+    covariances = outer * np.square(along)[..., None, None] + np.eye(3) * np.square(across)[..., None, None]
+    covariances[states == KeypointState.MISSING] = np.nan
+    return covariances
 
 
 def _mean_of_finite(values: FloatArray) -> FloatArray:
