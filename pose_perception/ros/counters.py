@@ -22,12 +22,17 @@ class Counters:
         self._logger = logger
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
+        self._drops: set[str] = set()
         self._logged_at: dict[str, float] = {}
 
     def add(self, name: str) -> None:
         """Count an event that is part of normal operation."""
         with self._lock:
             self._counts[name] += 1
+
+    def note(self, name: str, detail: str) -> None:
+        """Count an event that costs nothing by itself but explains others, and tell of it like `drop`."""
+        self._count_and_warn(name, detail)
 
     def drop(self, reason: str, detail: str) -> None:
         """Count an event, such as an image that cannot be used, and warn about it at most once in 5 s per reason.
@@ -36,6 +41,21 @@ class Counters:
             reason: One of a few fixed strings.
             detail: What is wrong this time.
         """
+        with self._lock:
+            self._drops.add(reason)
+        self._count_and_warn(reason, detail)
+
+    def counts(self) -> dict[str, int]:
+        """Return a copy of all counts."""
+        with self._lock:
+            return dict(self._counts)
+
+    def drops(self) -> dict[str, int]:
+        """Return a copy of the counts of what `drop` was told."""
+        with self._lock:
+            return {name: self._counts[name] for name in self._drops}
+
+    def _count_and_warn(self, reason: str, detail: str) -> None:
         now = time.monotonic()
         with self._lock:
             self._counts[reason] += 1
@@ -44,8 +64,3 @@ class Counters:
                 return
             self._logged_at[reason] = now
         self._logger.warning(f"{reason}: {detail} ({count} so far)")
-
-    def counts(self) -> dict[str, int]:
-        """Return a copy of all counts."""
-        with self._lock:
-            return dict(self._counts)

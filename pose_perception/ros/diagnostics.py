@@ -14,7 +14,6 @@ from rclpy.node import Node
 from pose_perception.ros.conversions import diagnostic_message, header_message
 from pose_perception.ros.counters import Counters
 from pose_perception.ros.topics import TopicMonitor
-from pose_perception.ros.worker import REPLACED
 
 _PERIOD_S = 1.0
 _LATENCIES_KEPT = 300
@@ -24,7 +23,8 @@ class Diagnostics:
     """Publishes the state of a node once per second.
 
     ERROR: a required topic never came. STALE: one went quiet. WARN: images were dropped within the last second.
-    Images replaced by newer ones are counted and shown, but are normal where a camera is faster than the networks.
+    Other counted events are shown too, but are no reason to warn: images replaced by newer ones are normal where a
+    camera is faster than the networks.
 
     Args:
         node: Owner of the publisher.
@@ -42,7 +42,7 @@ class Diagnostics:
         self._latencies_s: deque[float] = deque(maxlen=_LATENCIES_KEPT)
         self._results = 0
         self._people = 0
-        self._previous_counts = counters.counts()
+        self._previous_drops = counters.drops()
         self._previous_s = time.monotonic()
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # The steady clock: simulated time may stand still, which is worth a diagnosis.
@@ -73,9 +73,9 @@ class Diagnostics:
         self._node.destroy_publisher(self._publisher)
 
     def _judge(self) -> tuple[bytes, str]:
-        counts = self._counters.counts()
-        new = {name: count - self._previous_counts.get(name, 0) for name, count in counts.items() if name != REPLACED}
-        self._previous_counts = counts
+        drops = self._counters.drops()
+        new = {name: count - self._previous_drops.get(name, 0) for name, count in drops.items()}
+        self._previous_drops = drops
         if missing := self._monitor.missing():
             return DiagnosticStatus.ERROR, f"no message yet on {', '.join(self._with_publishers(missing))}"
         if quiet := self._monitor.quiet():

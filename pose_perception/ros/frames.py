@@ -24,6 +24,14 @@ from pose_perception.ros.conversions import (
 )
 from pose_perception.ros.counters import Counters
 
+# Reasons under which images are counted as dropped.
+COLOR_INFO_UNUSABLE = "colour camera_info unusable"
+COLOR_UNUSABLE = "colour image unusable"
+DEPTH_UNUSABLE = "depth image unusable"
+DEPTH_INFO_UNUSABLE = "depth camera_info unusable"
+DEPTH_NOT_REGISTERED = "depth not registered"
+SIZES_DIFFER = "sizes do not match"
+
 # Two calibrations that differ by less than this, in pixels, are one: drivers write them with few digits.
 _SAME_CAMERA_PX = 0.5
 
@@ -66,6 +74,9 @@ def _counted_as(reason: str) -> Iterator[None]:
 class FrameBuilder:
     """Decodes images, registers depth to colour where needed, and refuses what cannot be used.
 
+    Depth is taken as registered when it has the calibration of colour and its frame, or a frame that nothing connects
+    to that of colour: drivers of registered depth often set none. Without a calibration of its own, its size decides.
+
     Attributes:
         counters: Where refused images are counted.
         logger: For what a user should know once.
@@ -87,43 +98,56 @@ class FrameBuilder:
             return None
 
     def _build(self, messages: RgbdMessages) -> RgbdFrame:
-        with _counted_as("colour camera_info unusable"):
+        with _counted_as(COLOR_INFO_UNUSABLE):
             camera = camera_from_info(messages.color_info)
         if is_distorted(messages.color_info):
             self.logger.warning(
                 "the colour camera has distortion: publish rectified images (image_proc), raw ones shift positions",
                 once=True,
             )
-        with _counted_as("colour image unusable"):
+        with _counted_as(COLOR_UNUSABLE):
             color = color_from_message(messages.color)
         depth = None if messages.depth is None else self._depth(messages, messages.depth, camera)
         header = messages.color.header
-        with _counted_as("sizes do not match"):
+        with _counted_as(SIZES_DIFFER):
             return RgbdFrame(color, depth, camera, stamp_ns(header), header.frame_id)
 
     def _depth(self, messages: RgbdMessages, image: Image, camera: CameraIntrinsics) -> npt.NDArray[np.float32]:
-        with _counted_as("depth image unusable"):
+        with _counted_as(DEPTH_UNUSABLE):
             depth = depth_from_message(image)
             if not np.any(depth > 0):
                 raise InvalidInputError("no pixel has a depth: is the sensor covered, or too close?")
         if messages.depth_info is None:
             if depth.shape != (camera.height, camera.width):
-                raise _UnusableError("depth not registered", _not_registered(depth.shape, camera, "depth/camera_info"))
+                raise _UnusableError(DEPTH_NOT_REGISTERED, _not_registered(depth.shape, camera, "depth/camera_info"))
             return depth
-        with _counted_as("depth camera_info unusable"):
+        with _counted_as(DEPTH_INFO_UNUSABLE):
             depth_camera = camera_from_info(messages.depth_info)
-        if _is_same(depth_camera, camera):
+        is_same = _is_same(depth_camera, camera)
+        depth_frame = image.header.frame_id or messages.depth_info.header.frame_id
+        color_from_depth = self._extrinsics(messages.color.header.frame_id, depth_frame, is_same)
+        if color_from_depth is None and is_same:
             return depth
-        color_from_depth = self._extrinsics(messages)
         if color_from_depth is None:
-            raise _UnusableError("depth not registered", _not_registered(depth.shape, camera, "a transform"))
-        with _counted_as("depth not registered"):
+            raise _UnusableError(DEPTH_NOT_REGISTERED, _not_registered(depth.shape, camera, "a static transform"))
+        with _counted_as(DEPTH_NOT_REGISTERED):
             return register_depth(depth, depth_camera, camera, color_from_depth)
 
-    def _extrinsics(self, messages: RgbdMessages) -> FloatArray | None:
-        if self.color_from_depth is not None or messages.depth_info is None:
+    def _extrinsics(self, color_frame: str, depth_frame: str, is_same_camera: bool) -> FloatArray | None:
+        """Return `color_from_depth` with shape (4, 4), or None when depth is registered or nobody knows."""
+        if self.color_from_depth is not None:
             return self.color_from_depth
-        return self.lookup(messages.color.header.frame_id, messages.depth_info.header.frame_id)
+        if is_same_camera and depth_frame == color_frame:
+            return None
+        found = self.lookup(color_frame, depth_frame)
+        if found is None and is_same_camera:
+            self.logger.warning(
+                f"depth has the calibration of colour, but the frame {depth_frame!r} instead of {color_frame!r}, and "
+                "no static TF connects them: it is taken as registered. If it is not, positions are shifted: publish "
+                "that TF or set color_from_depth",
+                once=True,
+            )
+        return found
 
 
 def _is_same(a: CameraIntrinsics, b: CameraIntrinsics) -> bool:
@@ -135,6 +159,6 @@ def _is_same(a: CameraIntrinsics, b: CameraIntrinsics) -> bool:
 def _not_registered(depth_shape: tuple[int, ...], camera: CameraIntrinsics, lacking: str) -> str:
     return (
         f"depth is {depth_shape[1]}x{depth_shape[0]}, colour {camera.width}x{camera.height} with another calibration, "
-        f"and {lacking} is missing: publish aligned depth, or depth/camera_info with TF between the two optical "
-        f"frames or the parameter color_from_depth"
+        f"and {lacking} is missing: publish aligned depth, or depth/camera_info with static TF between the two "
+        f"optical frames or the parameter color_from_depth"
     )

@@ -20,10 +20,16 @@ from pose_perception.geometry.registration import check_rigid
 from pose_perception.ros.conversions import matrix_from_numbers, stamp_ns
 from pose_perception.ros.counters import Counters
 from pose_perception.ros.frames import RgbdMessages
-from pose_perception.ros.synchronizer import StampSynchronizer
+from pose_perception.ros.synchronizer import StampSynchronizer, unpaired
 from pose_perception.ros.topics import TopicMonitor
 
 _COLOR, _DEPTH = "colour image", "depth image"
+# Reasons under which images are counted as dropped.
+NO_COLOR_INFO = "no camera_info"
+NO_DEPTH_INFO = "no depth camera_info"
+COLOR_WITHOUT_DEPTH = unpaired(_COLOR, _DEPTH)
+DEPTH_WITHOUT_COLOR = unpaired(_DEPTH, _COLOR)
+INCOMPATIBLE_QOS = "incompatible QoS"
 
 
 @dataclass(frozen=True)
@@ -66,8 +72,8 @@ class RgbdSubscriber:
     """Subscribes to a camera and hands on the messages of one moment.
 
     Topics, relative to the node's namespace: `color/image` or `color/image/compressed`, `color/camera_info`, and with
-    depth `depth/image` and, if there is one, `depth/camera_info`. Their QoS is that of sensor data and can be
-    overridden by ROS's own `qos_overrides` parameters.
+    depth `depth/image` and `depth/camera_info`. The latter is waited for if somebody publishes it, and always with
+    `color_from_depth`. Their QoS is that of sensor data and can be overridden by ROS's own `qos_overrides` parameters.
 
     Args:
         node: Owner of the subscriptions.
@@ -91,22 +97,17 @@ class RgbdSubscriber:
         self._on_images = on_images
         self._infos: dict[str, CameraInfo] = {}
         slop_ns = round(config.slop_s * 1e9)
-        self._synchronizer = StampSynchronizer((_COLOR, _DEPTH), slop_ns, config.queue_size, counters.drop)
-        on_color = partial(self._pair, _COLOR) if config.use_depth else self._color_only
-        color_type, color_topic = (
-            (CompressedImage, "color/image/compressed") if config.compressed else (Image, "color/image")
+        self._synchronizer = StampSynchronizer(
+            (_COLOR, _DEPTH), slop_ns, config.queue_size, counters.drop, counters.note
         )
-        self._subscriptions = [
-            self._subscribe(CameraInfo, "color/camera_info", partial(self._infos.__setitem__, _COLOR)),
-            self._subscribe(color_type, color_topic, on_color),
-        ]
-        if config.use_depth:
-            self._subscriptions += [
-                self._subscribe(
-                    CameraInfo, "depth/camera_info", partial(self._infos.__setitem__, _DEPTH), required=False
-                ),
-                self._subscribe(Image, "depth/image", partial(self._pair, _DEPTH)),
-            ]
+        self._depth_info_topic = node.resolve_topic_name("depth/camera_info")
+        self._needs_depth_info = config.color_from_depth_matrix() is not None
+        self._subscriptions: list[Any] = []
+        try:
+            self._subscribe_all(config)
+        except Exception:
+            self.destroy()
+            raise
 
     def destroy(self) -> None:
         """Remove the subscriptions."""
@@ -114,7 +115,19 @@ class RgbdSubscriber:
             self._node.destroy_subscription(subscription)
         self._subscriptions = []
 
-    def _subscribe(self, kind: type, topic: str, on_message: Callable[[Any], None], required: bool = True) -> Any:
+    def _subscribe_all(self, config: RgbdConfig) -> None:
+        on_color = partial(self._pair, _COLOR) if config.use_depth else self._color_only
+        color_type, color_topic = (
+            (CompressedImage, "color/image/compressed") if config.compressed else (Image, "color/image")
+        )
+        self._subscribe(CameraInfo, "color/camera_info", partial(self._infos.__setitem__, _COLOR))
+        self._subscribe(color_type, color_topic, on_color)
+        if config.use_depth:
+            on_depth_info = partial(self._infos.__setitem__, _DEPTH)
+            self._subscribe(CameraInfo, "depth/camera_info", on_depth_info, self._needs_depth_info)
+            self._subscribe(Image, "depth/image", partial(self._pair, _DEPTH))
+
+    def _subscribe(self, kind: type, topic: str, on_message: Callable[[Any], None], required: bool = True) -> None:
         name = self._node.resolve_topic_name(topic)
         self._monitor.expect(name, required)
 
@@ -124,9 +137,9 @@ class RgbdSubscriber:
 
         def warn(event: QoSRequestedIncompatibleQoSInfo) -> None:
             policy = qos_policy_name_from_kind(event.last_policy_kind)
-            self._counters.drop("incompatible QoS", f"a publisher on {name} cannot serve this node: {policy} differs")
+            self._counters.drop(INCOMPATIBLE_QOS, f"a publisher on {name} cannot serve this node: {policy} differs")
 
-        return self._node.create_subscription(
+        subscription = self._node.create_subscription(
             kind,
             topic,
             receive,
@@ -134,6 +147,7 @@ class RgbdSubscriber:
             event_callbacks=SubscriptionEventCallbacks(incompatible_qos=warn),
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
+        self._subscriptions.append(subscription)
 
     def _pair(self, stream: str, image: Image | CompressedImage) -> None:
         pair = self._synchronizer.add(stream, stamp_ns(image.header), image)
@@ -146,6 +160,13 @@ class RgbdSubscriber:
 
     def _hand_on(self, color: Image | CompressedImage, depth: Image | None) -> None:
         if _COLOR not in self._infos:
-            self._counters.drop("no camera_info", "images come, but no camera_info of the colour camera")
+            self._counters.drop(NO_COLOR_INFO, "images come, but no camera_info of the colour camera")
+            return
+        if depth is not None and _DEPTH not in self._infos and self._expects_depth_info():
+            # Without it, depth that is not registered could pass for registered.
+            self._counters.drop(NO_DEPTH_INFO, f"images come, but nothing yet on {self._depth_info_topic}")
             return
         self._on_images(RgbdMessages(color, depth, self._infos[_COLOR], self._infos.get(_DEPTH)))
+
+    def _expects_depth_info(self) -> bool:
+        return self._needs_depth_info or self._node.count_publishers(self._depth_info_topic) > 0

@@ -10,25 +10,37 @@ REPEATED_STAMP = "stamp repeated"
 BACKWARD_STAMP = "stamp jumped back"
 
 
+def unpaired(stream: str, other: str) -> str:
+    """Return the reason under which images of a stream are counted that found no partner in the other stream."""
+    return f"{stream} without {other}"
+
+
 class StampSynchronizer:
     """Pairs each image with the one of the other stream that is nearest in time.
 
     Within a stream the stamps must grow. An image with the stamp of the one before is dropped; a stamp that is smaller
-    means that the stream started again (a looped bag, a restarted driver), and what waited is dropped.
+    means that the stream started again (a looped bag, a restarted driver): what waited is dropped, the image is used.
 
     Args:
         streams: Names of the two streams.
         slop_ns: Largest difference of the stamps in a pair, nanoseconds.
         capacity: How many images of a stream wait for their partner; beyond that the oldest is dropped.
         report: Called with a reason and a detail for every image dropped.
+        note: Called with `BACKWARD_STAMP` and a detail when a stream starts again.
     """
 
     def __init__(
-        self, streams: tuple[str, str], slop_ns: int, capacity: int, report: Callable[[str, str], None]
+        self,
+        streams: tuple[str, str],
+        slop_ns: int,
+        capacity: int,
+        report: Callable[[str, str], None],
+        note: Callable[[str, str], None],
     ) -> None:
         self._slop_ns = slop_ns
         self._capacity = capacity
         self._report = report
+        self._note = note
         self._waiting: dict[str, deque[tuple[int, Any]]] = {name: deque() for name in streams}
         self._newest: dict[str, int | None] = dict.fromkeys(streams)
         self._other = dict(zip(streams, reversed(streams), strict=True))
@@ -57,8 +69,9 @@ class StampSynchronizer:
             self._report(REPEATED_STAMP, f"two {stream} images have the stamp {stamp_ns * 1e-9:.6f} s")
             return False
         if newest is not None and stamp_ns < newest:
-            self._report(BACKWARD_STAMP, f"{stream} goes back by {(newest - stamp_ns) * 1e-9:.3f} s and starts again")
-            self._waiting[stream].clear()
+            self._note(BACKWARD_STAMP, f"{stream} goes back by {(newest - stamp_ns) * 1e-9:.3f} s and starts again")
+            while self._waiting[stream]:
+                self._drop(stream)
         self._newest[stream] = stamp_ns
         return True
 
@@ -75,4 +88,4 @@ class StampSynchronizer:
     def _drop(self, stream: str) -> None:
         stamp_ns, _ = self._waiting[stream].popleft()
         detail = f"none within {self._slop_ns * 1e-9:.3f} s of the image at {stamp_ns * 1e-9:.6f} s"
-        self._report(f"{stream} without {self._other[stream]}", detail)
+        self._report(unpaired(stream, self._other[stream]), detail)

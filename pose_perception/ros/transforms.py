@@ -77,44 +77,30 @@ class FrameTree:
 
 
 class ExtrinsicsLookup:
-    """Finds transforms between sensors of one device, which never change, in TF.
+    """Finds transforms between sensors of one device in `/tf_static`.
 
-    It listens from the first question until all questions are answered: a robot's `/tf` is a lot to read for nothing.
+    `/tf` is not read: what moves there would need the transform of each image's own time, and sensors of one device
+    do not move.
     """
 
     def __init__(self, node: Node) -> None:
         self._node = node
         self._tree = FrameTree()
-        self._subscriptions: list[Any] = []
-        self._known: dict[tuple[str, str], FloatArray] = {}
+        message_type = _tf_message_type()
+        self._subscription = (
+            None
+            if message_type is None
+            else node.create_subscription(message_type, "/tf_static", self._receive, _STATIC_QOS)
+        )
 
     def __call__(self, target: str, source: str) -> FloatArray | None:
         """Return `target_from_source` with shape (4, 4), or None as long as TF does not tell."""
-        if target == source:
-            return np.eye(4)
-        if (target, source) not in self._known:
-            self._listen()
-            found = self._tree.lookup(target, source)
-            if found is None:
-                return None
-            self._known[target, source] = found
-            self.destroy()
-        return self._known[target, source]
+        return self._tree.lookup(target, source)
 
     def destroy(self) -> None:
         """Stop listening."""
-        for subscription in self._subscriptions:
-            self._node.destroy_subscription(subscription)
-        self._subscriptions = []
-
-    def _listen(self) -> None:
-        message_type = _tf_message_type()
-        if message_type is None or self._subscriptions:
-            return
-        topics = (("/tf_static", _STATIC_QOS), ("/tf", _DYNAMIC_QOS))
-        self._subscriptions = [
-            self._node.create_subscription(message_type, topic, self._receive, qos) for topic, qos in topics
-        ]
+        if self._subscription is not None:
+            self._node.destroy_subscription(self._subscription)
 
     def _receive(self, message: Any) -> None:
         for transform in message.transforms:

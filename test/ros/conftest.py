@@ -26,6 +26,7 @@ import numpy as np
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -75,21 +76,26 @@ class Camera:
         self.intrinsics = intrinsics
         self._ros = ros
         self._node = ros.add(Node("test_camera", namespace=namespace))
-        topics = {
+        self._topics = {
             "color": (Image, "color/image"),
             "compressed": (CompressedImage, "color/image/compressed"),
             "depth": (Image, "depth/image"),
             "color_info": (CameraInfo, "color/camera_info"),
             "depth_info": (CameraInfo, "depth/camera_info"),
         }
-        self._publishers = {
-            name: self._node.create_publisher(kind, topic, 10) for name, (kind, topic) in topics.items()
-        }
+        # A camera need not publish a calibration of depth, and perception waits for one that does.
+        self._publishers = {name: self._publisher(name) for name in self._topics if name != "depth_info"}
 
     def wait_for_subscriber(self, *names: str) -> None:
         """Wait until somebody listens to these topics."""
+        if "depth_info" in names:
+            self.announce_depth_info()
         publishers = [self._publishers[name] for name in names or ("color", "depth", "color_info")]
         assert self._ros.spin_until(lambda: all(publisher.get_subscription_count() for publisher in publishers))
+
+    def announce_depth_info(self) -> None:
+        """Be a camera that publishes a calibration of depth, from now on."""
+        self._publishers["depth_info"] = self._publisher("depth_info")
 
     def now_ns(self) -> int:
         """Time for a stamp, nanoseconds."""
@@ -118,6 +124,10 @@ class Camera:
             if content is not None:
                 self._publishers[name].publish(_message(name, content, header))
         return stamp_ns
+
+    def _publisher(self, name: str) -> Publisher:
+        kind, topic = self._topics[name]
+        return self._node.create_publisher(kind, topic, 10)
 
 
 def _message(name: str, content: Any, header: Header) -> Any:

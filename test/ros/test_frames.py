@@ -47,6 +47,13 @@ def messages(**changes: Any) -> RgbdMessages:
     return RgbdMessages(**{**values, **changes})
 
 
+def shift() -> FloatArray:
+    """The depth camera stands 0.1 m in front of the colour camera."""
+    color_from_depth = np.eye(4)
+    color_from_depth[2, 3] = 0.1
+    return color_from_depth
+
+
 def unregistered() -> dict[str, Any]:
     return {
         "depth": conversions.depth_message(np.full((60, 80), 2000, np.uint16), DEPTH_HEADER),
@@ -67,18 +74,45 @@ def test_depth_can_be_absent() -> None:
     assert Builder().build(messages(depth=None)).depth is None
 
 
-def test_depth_with_the_calibration_of_colour_is_taken_as_it_is() -> None:
-    builder = Builder()
-    info = conversions.camera_info_message(COLOR_CAMERA, DEPTH_HEADER)
-    assert builder.build(messages(depth_info=info)) is not None
+def same_camera(frame: str) -> dict[str, Any]:
+    """Depth with the size and the calibration of colour in a frame of its own."""
+    header = conversions.header_message(5_000_000_000, frame)
+    return {
+        "depth": conversions.depth_message(np.full((120, 160), 2000, np.uint16), header),
+        "depth_info": conversions.camera_info_message(COLOR_CAMERA, header),
+    }
+
+
+def test_depth_with_calibration_and_frame_of_colour_is_taken_as_it_is() -> None:
+    builder = Builder(shift())
+    np.testing.assert_allclose(builder.build(messages(**same_camera("color_frame"))).depth, 2.0, rtol=1e-6)
     assert builder.asked == []
 
 
 @pytest.mark.parametrize("source", ["lookup", "parameter"])
+def test_equal_calibration_does_not_hide_a_baseline(source: str) -> None:
+    builder = Builder(shift()) if source == "lookup" else Builder(fixed=shift())
+    frame = builder.build(messages(**same_camera("depth_frame")))
+    np.testing.assert_allclose(np.nanmedian(frame.depth), 2.1, atol=1e-3)
+    assert builder.asked == ([("color_frame", "depth_frame")] if source == "lookup" else [])
+
+
+@pytest.mark.parametrize("frame", ["depth_frame", ""])
+def test_unknown_frame_of_depth_with_the_calibration_of_colour_is_accepted_with_one_warning(
+    frame: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    builder = Builder()
+    for _ in range(2):
+        np.testing.assert_allclose(builder.build(messages(**same_camera(frame))).depth, 2.0, rtol=1e-6)
+    assert builder.counters.counts() == {}
+    log = capfd.readouterr().err
+    assert log.count("taken as registered") == 1
+    assert f"{frame!r} instead of 'color_frame'" in log
+
+
+@pytest.mark.parametrize("source", ["lookup", "parameter"])
 def test_other_depth_camera_is_registered(source: str) -> None:
-    color_from_depth = np.eye(4)
-    color_from_depth[2, 3] = 0.1
-    builder = Builder(color_from_depth) if source == "lookup" else Builder(fixed=color_from_depth)
+    builder = Builder(shift()) if source == "lookup" else Builder(fixed=shift())
     frame = builder.build(messages(**unregistered()))
     assert frame.depth.shape == (120, 160)
     np.testing.assert_allclose(np.nanmedian(frame.depth), 2.1, atol=1e-3)

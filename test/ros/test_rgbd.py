@@ -54,17 +54,40 @@ def test_every_moment_of_the_camera_arrives_once(ros: Ros, camera: Camera) -> No
     assert reader.counters.counts() == {}
 
 
-def test_calibration_of_depth_is_handed_on_when_there_is_one(ros: Ros, camera: Camera) -> None:
+DEPTH_CAMERA = CameraIntrinsics(80, 60, 70.0, 70.0, 39.5, 29.5)
+
+
+def test_calibration_of_depth_that_somebody_publishes_is_waited_for(ros: Ros, camera: Camera) -> None:
     reader = Reader(ros)
-    camera.wait_for_subscriber("color", "depth", "color_info", "depth_info")
+    camera.wait_for_subscriber()
     camera.send()
     assert ros.spin_until(lambda: reader.images)
     assert reader.images[0].depth_info is None
-    camera.send(color=None, depth=None, depth_info=CameraIntrinsics(80, 60, 70.0, 70.0, 39.5, 29.5))
+    camera.wait_for_subscriber("depth_info")
+    camera.send()
+    assert ros.spin_until(lambda: reader.counters.counts() == {"no depth camera_info": 1})
+    camera.send(color=None, depth=None, depth_info=DEPTH_CAMERA)
     ros.spin_for(0.1)
     camera.send()
     assert ros.spin_until(lambda: len(reader.images) == 2)
     assert reader.images[1].depth_info.width == 80
+
+
+def test_fixed_transform_needs_the_calibration_of_depth(ros: Ros, camera: Camera) -> None:
+    reader = Reader(ros, color_from_depth="0.1 0 0 0 0 0 1")
+    assert "/depth/camera_info" in reader.monitor.missing()
+    camera.wait_for_subscriber()
+    camera.send()
+    assert ros.spin_until(lambda: reader.counters.counts() == {"no depth camera_info": 1})
+    assert reader.images == []
+
+
+def test_bad_qos_of_one_topic_leaves_no_subscription(ros: Ros) -> None:
+    with pytest.raises(Exception, match="sometimes"):
+        Reader(ros, {"qos_overrides./depth/image.subscription.reliability": "sometimes"})
+    watcher = ros.add(Node("watcher"))
+    ros.spin_for(0.5)
+    assert watcher.count_subscribers("/color/image") == 0
 
 
 def test_colour_alone_is_enough_without_depth(ros: Ros, camera: Camera) -> None:

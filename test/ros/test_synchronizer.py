@@ -15,7 +15,9 @@ class Pairing:
     def __init__(self, capacity: int = 10) -> None:
         self.reasons: list[str] = []
         report = lambda reason, detail: self.reasons.append(reason)  # noqa: E731
-        self._synchronizer = StampSynchronizer(("colour", "depth"), 20 * MS, capacity, report)
+        self.notes: list[str] = []
+        note = lambda name, detail: self.notes.append(name)  # noqa: E731
+        self._synchronizer = StampSynchronizer(("colour", "depth"), 20 * MS, capacity, report, note)
 
     def add(self, stream: str, *stamps_ms: int) -> list[tuple[int, int]]:
         """Add images whose content is their stamp; return the pairs that came out."""
@@ -72,13 +74,15 @@ def test_looped_recording_goes_on_pairing() -> None:
         for stamp in (0, 33, 66, 99):
             pairing.add("colour", stamp)
             assert pairing.add("depth", stamp) == [(stamp, stamp)]
-    assert pairing.reasons == [BACKWARD_STAMP, BACKWARD_STAMP]
+    assert pairing.reasons == []
+    assert pairing.notes == [BACKWARD_STAMP, BACKWARD_STAMP]
 
 
-def test_image_that_waited_before_a_jump_back_is_forgotten() -> None:
+def test_images_that_waited_before_a_jump_back_are_dropped_and_the_one_that_jumps_is_used() -> None:
     pairing = Pairing()
-    pairing.add("colour", 1000)
-    pairing.add("colour", 0)
+    pairing.add("colour", 1000, 1033, 0)
+    assert pairing.reasons == ["colour without depth"] * 2
+    assert pairing.notes == [BACKWARD_STAMP]
     assert pairing.add("depth", 0, 1000) == [(0, 0)]
 
 

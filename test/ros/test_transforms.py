@@ -15,6 +15,8 @@ from pose_perception.ros.transforms import ExtrinsicsLookup, FrameTree, Transfor
 if TYPE_CHECKING:
     from conftest import Ros
 
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
 
 def shift(x: float, y: float = 0.0, z: float = 0.0) -> np.ndarray:
     matrix = np.eye(4)
@@ -49,14 +51,30 @@ def test_a_frame_is_itself_without_tf(ros: Ros) -> None:
 def test_extrinsics_come_from_static_tf(ros: Ros) -> None:
     tf2_msgs = pytest.importorskip("tf2_msgs.msg", reason="tf2_msgs comes with a complete ROS 2 only")
     node = ros.add(Node("tf_user"))
-    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-    publisher = node.create_publisher(tf2_msgs.TFMessage, "/tf_static", latched)
+    publisher = node.create_publisher(tf2_msgs.TFMessage, "/tf_static", LATCHED)
     transform = transform_message(shift(0.05), "depth", header_message(0, "color"))
     publisher.publish(tf2_msgs.TFMessage(transforms=[transform]))
     lookup = ExtrinsicsLookup(node)
     assert ros.spin_until(lambda: lookup("color", "depth") is not None)
     np.testing.assert_allclose(lookup("color", "depth"), shift(0.05))
-    assert node.count_subscribers("/tf") == 0
+    lookup.destroy()
+
+
+def test_moving_joint_is_no_extrinsics(ros: Ros) -> None:
+    tf2_msgs = pytest.importorskip("tf2_msgs.msg", reason="tf2_msgs comes with a complete ROS 2 only")
+    node = ros.add(Node("tf_user"))
+    lookup = ExtrinsicsLookup(node)
+    publishers = [
+        node.create_publisher(tf2_msgs.TFMessage, "/tf", 10),
+        node.create_publisher(tf2_msgs.TFMessage, "/tf_static", LATCHED),
+    ]
+    for publisher, child in zip(publishers, ("depth", "marker"), strict=True):
+        transform = transform_message(shift(0.05), child, header_message(0, "color"))
+        ros.spin_until(publisher.get_subscription_count, timeout_s=1.0)
+        publisher.publish(tf2_msgs.TFMessage(transforms=[transform]))
+    assert ros.spin_until(lambda: lookup("color", "marker") is not None)
+    ros.spin_for(0.2)
+    assert lookup("color", "depth") is None
 
 
 def test_output_reaches_tf_or_says_what_lacks(ros: Ros) -> None:
