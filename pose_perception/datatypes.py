@@ -15,6 +15,9 @@ import numpy.typing as npt
 
 from pose_perception.errors import InvalidInputError
 
+# From a view of 169 degrees to a telescope: focal lengths over the longer side of the image.
+_SHORTEST_FOCAL, _LONGEST_FOCAL = 0.05, 20.0
+
 FloatArray = npt.NDArray[np.floating]
 
 
@@ -44,7 +47,7 @@ class CameraIntrinsics:
         cx, cy: Principal point in pixels.
 
     Raises:
-        InvalidInputError: a size or focal length is not positive, or a value is not finite.
+        InvalidInputError: a size or focal length is not positive, a value is not finite, or no lens is like that.
     """
 
     width: int
@@ -63,6 +66,12 @@ class CameraIntrinsics:
                 f"camera intrinsics must be finite with positive focal lengths, got fx={self.fx}, fy={self.fy}, "
                 f"cx={self.cx}, cy={self.cy}; an uncalibrated camera driver publishes zeros"
             )
+        size = max(self.width, self.height)
+        for focal in (self.fx, self.fy):
+            if not _SHORTEST_FOCAL * size <= focal <= _LONGEST_FOCAL * size:
+                raise InvalidInputError(f"no camera of {self.width}x{self.height} has a focal length of {focal:g} px")
+        if max(abs(self.cx), abs(self.cy)) > 2 * size:
+            raise InvalidInputError(f"the principal point ({self.cx:g}, {self.cy:g}) px is far outside of the image")
 
 
 @dataclass(frozen=True)

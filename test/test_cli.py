@@ -77,6 +77,8 @@ def test_bad_input_ends_with_code_2_and_a_reason(
         (("--depth", str(files / "d0.png")), ("c0.png", "c1.png"), "1 depth"),
         (("--depth", str(files / "c0.png")), ("c0.png",), "16-bit"),
         (("--rate", "0"), ("c0.png",), "--rate"),
+        (("--rate", "nan"), ("c0.png",), "--rate"),
+        (("--rate", "1e-300"), ("c0.png",), "--rate"),
         (("--out", str(tmp_path / "no" / "folder.json")), ("c0.png",), "folder"),
     ):
         assert _human(files, out, *options, color=color) == 2

@@ -67,7 +67,7 @@ def test_missing_is_nan_and_known_is_finite(simulated: SimulatedSequence, simula
     assert (eigenvalues > 0).all()
 
 
-@pytest.mark.parametrize("fill", [0.0, np.nan])  # the two ways in which cameras say "nothing seen"
+@pytest.mark.parametrize("fill", [0.0, np.nan, 0.001])  # the two ways in which cameras say "nothing", and dirt on it
 def test_depth_without_content_gives_no_positions(
     simulated: SimulatedSequence, simulated_frames: list[RgbdFrame], fill: float
 ) -> None:

@@ -51,6 +51,12 @@ def test_unknown_depth_stays_unknown() -> None:
     assert np.isnan(register_depth(depth, DEPTH_CAMERA, DEPTH_CAMERA, np.eye(4))).all()
 
 
+def test_footprint_without_bound_is_refused() -> None:
+    depth = np.ones((120, 212), np.float32)
+    with pytest.raises(InvalidInputError, match="cover"):
+        register_depth(depth, DEPTH_CAMERA, CameraIntrinsics(4000, 3000, 2000.0, 2000.0, 2000.0, 1500.0), np.eye(4))
+
+
 def test_wrong_size_and_wrong_unit_are_refused() -> None:
     depth = np.ones((120, 212), np.float32)
     with pytest.raises(InvalidInputError, match="shape"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 from pathlib import Path
 
 import numpy as np
@@ -48,22 +49,32 @@ def load_camera(path: Path) -> CameraIntrinsics:
     """Read a camera file.
 
     Two layouts are understood: `{"width", "height", "fx", "fy", "cx", "cy"}`, and Open3D's
-    `{"width", "height", "intrinsic_matrix"}` whose nine numbers are stored column by column.
+    `{"width", "height", "intrinsic_matrix"}` whose nine numbers are stored column by column; stored row by row, which
+    the places of the zeros tell, they are understood, too.
 
     Raises:
         InvalidInputError: the file is missing, no JSON, or holds neither layout.
     """
     try:
         content = json.loads(Path(path).read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InvalidInputError(f"cannot read the camera file {path}: {error}") from error
     try:
         if "intrinsic_matrix" in content:
-            fx, _, _, _, fy, _, cx, cy, _ = np.ravel(content["intrinsic_matrix"]).astype(float)
+            matrix = np.reshape(content["intrinsic_matrix"], (3, 3)).astype(float)
+            if not np.any(matrix[:2, 2]):
+                matrix = matrix.T
+            if np.any(matrix[[0, 1, 2, 2], [1, 0, 0, 1]]) or matrix[2, 2] != 1:
+                raise ValueError("intrinsic_matrix is none")
+            (fx, _, cx), (_, fy, cy) = matrix[:2]
         else:
             fx, fy, cx, cy = (float(content[key]) for key in ("fx", "fy", "cx", "cy"))
-        return CameraIntrinsics(int(content["width"]), int(content["height"]), fx, fy, cx, cy)
-    except (KeyError, TypeError, ValueError) as error:
+        width, height = (operator.index(content[key]) for key in ("width", "height"))
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InvalidInputError(
             f"{path} must hold width, height and either fx, fy, cx, cy or intrinsic_matrix with nine numbers: {error!r}"
         ) from error
+    try:
+        return CameraIntrinsics(width, height, fx, fy, cx, cy)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{path}: {error}") from error

@@ -12,6 +12,8 @@ from pose_perception.errors import InvalidInputError
 
 # Points closer than this to the colour camera cannot be on its image.
 _NEAREST_M = 0.01
+# Time and memory grow with the square of this.
+_LARGEST_FOOTPRINT_PX = 10
 # Depth and colour sensors of one device are centimetres apart; a longer way is a transform in millimetres.
 _LONGEST_BASELINE_M = 5.0
 
@@ -35,19 +37,21 @@ def register_depth(
         Depth along the optical axis of the colour camera with shape (H, W), float32, metres; NaN where unknown.
 
     Raises:
-        InvalidInputError: the image does not have the size of its camera, or the transform is not rigid or not in
-            metres.
+        InvalidInputError: the image does not have the size of its camera, the transform is not rigid or not in
+            metres, or a depth pixel would cover more than 10 colour pixels in a direction.
     """
     if depth.shape != (depth_camera.height, depth_camera.width):
         raise InvalidInputError(
             f"depth image has shape {depth.shape}, its camera says {(depth_camera.height, depth_camera.width)}"
         )
     check_rigid(color_from_depth)
+    # One depth pixel covers a rectangle of this size in the colour image.
+    size_u, size_v = color_camera.fx / depth_camera.fx, color_camera.fy / depth_camera.fy
+    if max(size_u, size_v) > _LARGEST_FOOTPRINT_PX:
+        raise InvalidInputError(f"one depth pixel would cover {size_u:.0f}x{size_v:.0f} pixels of the colour image")
     points = _back_project(depth, depth_camera) @ color_from_depth[:3, :3].T.astype(np.float32)
     points += color_from_depth[:3, 3].astype(np.float32)
     x, y, z = points[points[:, 2] > _NEAREST_M].T
-    # One depth pixel covers a rectangle of this size in the colour image.
-    size_u, size_v = color_camera.fx / depth_camera.fx, color_camera.fy / depth_camera.fy
     first_u = np.ceil(x / z * color_camera.fx + (color_camera.cx - 0.5 * size_u)).astype(np.int32)
     first_v = np.ceil(y / z * color_camera.fy + (color_camera.cy - 0.5 * size_v)).astype(np.int32)
     offsets_v, offsets_u = np.mgrid[: math.ceil(size_v), : math.ceil(size_u)].reshape(2, -1, 1).astype(np.int32)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -55,8 +54,8 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         PosePerceptionError: a file cannot be used, or a network is missing.
     """
-    if not (math.isfinite(args.rate) and args.rate > 0):
-        raise ConfigurationError(f"--rate must be positive, got {args.rate}")
+    if not 0.001 <= args.rate <= 1e6:
+        raise ConfigurationError(f"--rate must lie between 0.001 and 1000000 frames a second, got {args.rate}")
     if args.depth is not None and len(args.depth) != len(args.color):
         raise InvalidInputError(f"{len(args.color)} colour images, but {len(args.depth)} depth images")
     if not args.out.parent.is_dir():

@@ -62,6 +62,7 @@ class LiftingConfig(Config):
     """How keypoints are lifted to 3D."""
 
     min_score: float = option(0.25, "Keypoints below this confidence have no position.", minimum=0.0, maximum=1.0)
+    min_depth: float = option(0.15, "Depth below this is ignored, in metres.", minimum=0.0, maximum=5.0)
     max_depth: float = option(8.0, "Depth beyond this is ignored, in metres.", minimum=0.5, maximum=20.0)
     max_inferred_sigma: float = option(
         0.30, "Inferred positions less certain than this standard deviation are missing, in metres.", minimum=0.01
@@ -143,7 +144,8 @@ class Lifter:
         """Return where the joints should be by the trunk and the network, shape (N, K), metres; NaN if unknown."""
         trunk = trunk_depth(frame.depth, complete_trunk(pixels[:, self._trunk])) + _TRUNK_HALF_THICKNESS_M
         trunk = np.where(np.isnan(trunk), _typical_depth(frame.depth, pixels), trunk)
-        trunk = np.where(trunk < self._config.max_depth, trunk, np.nan)
+        is_usable = (trunk > self._config.min_depth + _TRUNK_HALF_THICKNESS_M) & (trunk < self._config.max_depth)
+        trunk = np.where(is_usable, trunk, np.nan)
         trunk_relative = _mean_of_finite(relative[:, self._trunk, 2])
         offset = np.nan_to_num(relative[..., 2] - trunk_relative[:, None])
         return trunk[:, None] + offset
@@ -159,7 +161,7 @@ class Lifter:
         surface = expected - self._offsets
         radius = np.clip(self._patch_radius * frame.camera.fx / np.nan_to_num(expected, nan=2.0), 1.5, 15.0)
         samples = sample_patches(frame.depth, pixels.reshape(-1, 2), radius.ravel())
-        samples[samples > self._config.max_depth] = np.nan
+        samples[(samples < self._config.min_depth) | (samples > self._config.max_depth)] = np.nan
         evidence = choose_layer(samples, surface.ravel(), np.tile(self._reach, people), np.tile(self._is_limb, people))
         anything = np.full(surface.size, np.inf)
         seen = choose_layer(samples, surface.ravel(), anything, anything > 0).depth.reshape(people, keypoints)

@@ -11,12 +11,15 @@ import numpy.typing as npt
 
 from pose_perception.errors import InvalidInputError
 
-# The last bytes of a complete file: chunk IEND of PNG, marker EOI of JPEG. Some cameras pad their JPEGs after it.
-_ENDS = {".png": (b"IEND\xaeB`\x82", 64), ".jpg": (b"\xff\xd9", 4096), ".jpeg": (b"\xff\xd9", 4096)}
+# How a file begins, the last bytes of a complete one (chunk IEND of PNG, marker EOI of JPEG), and how far from the end
+# these may be: some cameras pad their JPEGs.
+_FORMATS = ((b"\x89PNG", b"IEND\xaeB`\x82", 64), (b"\xff\xd8", b"\xff\xd9", 4096))
 
 
 def read_color(path: Path) -> npt.NDArray[np.uint8]:
-    """Read a colour image; grey and 16-bit ones are converted.
+    """Read a colour image as the sensor saw it; grey and 16-bit ones are converted.
+
+    A note on the file's orientation is not obeyed: intrinsics and depth would not follow.
 
     Returns:
         RGB with shape (height, width, 3).
@@ -24,7 +27,7 @@ def read_color(path: Path) -> npt.NDArray[np.uint8]:
     Raises:
         InvalidInputError: the file is missing, half written or no image.
     """
-    return cv2.cvtColor(_read(Path(path), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    return cv2.cvtColor(_read(Path(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION), cv2.COLOR_BGR2RGB)
 
 
 def read_depth_mm(path: Path) -> npt.NDArray[np.uint16]:
@@ -48,8 +51,11 @@ def _read(path: Path, flags: int) -> npt.NDArray[Any]:
     except OSError as error:
         raise InvalidInputError(f"cannot read {path}: {error}") from error
     # The decoders fill what is missing of a cut file with black or grey, so its end is checked here.
-    end, reach = _ENDS.get(path.suffix.lower(), (b"", 0))
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), flags) if content and end in content[-reach:] else None
+    is_cut = any(content.startswith(begin) and end not in content[-reach:] for begin, end, reach in _FORMATS)
+    try:
+        image = None if is_cut or not content else cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    except cv2.error as error:
+        raise InvalidInputError(f"{path} cannot be decoded: {error.err}") from error
     if image is None:
         raise InvalidInputError(f"{path} is no complete image: half written or damaged")
     return image
