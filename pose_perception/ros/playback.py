@@ -83,13 +83,14 @@ class FolderSource:
             except InvalidInputError as error:
                 self._report(str(error))
                 continue
-            header = header_message(index, self._frame_id)
+            time_s = index * self.gap_s
+            header = header_message(round(time_s * _NS_PER_S), self._frame_id)
             for topic, message in (
                 (CAMERA_INFO, camera_info_message(self._recording.camera, header)),
                 (DEPTH, depth_message(images.depth_mm, header)),
                 (COLOR, color_message(images.color, header)),
             ):
-                yield Event(index * self.gap_s, topic, serialize_message(message))
+                yield Event(time_s, topic, serialize_message(message))
 
 
 class BagSource:

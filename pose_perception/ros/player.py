@@ -9,7 +9,8 @@ from collections.abc import Callable
 from rclpy.task import Future
 
 from pose_perception.recording.read_ahead import ReadAhead
-from pose_perception.ros.playback import Event, Source, read_stamp, with_stamp
+from pose_perception.ros.playback import COLOR, COLOR_COMPRESSED, Event, Source, read_stamp, with_stamp
+from pose_perception.ros.restamping import Restamper
 
 # A pause longer than this (a suspended machine) shifts the rest of the recording instead of being caught up with.
 _MAX_LATE_S = 0.5
@@ -38,11 +39,11 @@ class Player:
         speed: float = 1.0,
         loop: bool = False,
     ) -> None:
-        self._source, self._publish, self._clock_ns = source, publish, clock_ns
+        self._source, self._publish = source, publish
         self._speed, self._loop = speed, loop
         self._events = ReadAhead(source.events, lambda event: len(event.data), memory_bytes)
         self._stamped = {topic for topic, kind in source.types.items() if "header" in kind.get_fields_and_field_types()}
-        self._last_stamp_ns = 0
+        self._restamper = None if clock_ns is None else Restamper(clock_ns, speed)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -84,23 +85,24 @@ class Player:
 
     def _play_once(self, begin_s: float) -> tuple[float, int]:
         """Play one pass; return when the next one begins, and the number of messages."""
-        # Messages that share a stamp go on sharing one: that is how colour finds its depth.
-        stamps_ns: dict[int, int] = {}
+        if self._restamper is not None:
+            self._restamper.begin_pass()
         last_s, count = 0.0, 0
         for event in self._events:
             late_s = time.monotonic() - begin_s - event.time_s / self._speed
             if late_s > _MAX_LATE_S:
                 begin_s += late_s
+                if self._restamper is not None:
+                    self._restamper.delay(late_s)
             if self._stop.wait(max(0.0, -late_s)):
                 break
-            self._publish(event.topic, self._stamp(event, stamps_ns))
+            self._publish(event.topic, self._stamped_data(event))
             last_s, count = event.time_s, count + 1
         return begin_s + (last_s + self._source.gap_s) / self._speed, count
 
-    def _stamp(self, event: Event, stamps_ns: dict[int, int]) -> bytes:
-        if self._clock_ns is None or event.topic not in self._stamped:
+    def _stamped_data(self, event: Event) -> bytes:
+        if self._restamper is None or event.topic not in self._stamped:
             return event.data
-        recorded_ns = read_stamp(event.data)
-        if recorded_ns not in stamps_ns:
-            stamps_ns[recorded_ns] = self._last_stamp_ns = max(self._clock_ns(), self._last_stamp_ns + 1)
-        return with_stamp(event.data, stamps_ns[recorded_ns])
+        leads = event.topic in (COLOR, COLOR_COMPRESSED)
+        stamp_ns = self._restamper.stamp(event.topic, event.time_s, read_stamp(event.data), leads)
+        return with_stamp(event.data, stamp_ns)
