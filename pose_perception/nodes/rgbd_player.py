@@ -32,6 +32,7 @@ from pose_perception.ros.process import run_node
 _PUBLISHED, _SKIPPED = "published", "skipped"
 # How long the last messages get on their way to reliable subscribers, and to all others, before the node ends.
 _ACKNOWLEDGE_S, _LINGER_S = 2.0, 0.5
+_REMINDER_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class PlayerConfig(Config):
     speed: float = option(1.0, "Factor on the speed of playing.", minimum=0.01, maximum=100.0)
     stamps: str = option(
         "now",
-        "Stamps of a bag: now (time of publishing, never going back) or original; those of a folder are always now.",
+        "Stamps of a bag: now (moved to the present, never going back) or original; those of a folder are always now.",
         choices=("now", "original"),
     )
     wait_for_subscribers: int = option(
@@ -89,8 +90,8 @@ class RgbdPlayer(Node):
             loop=config.loop,
         )
         self._needed = config.wait_for_subscribers
-        ready = self._has_subscribers if self._needed else lambda: True
-        self._player.start(ready, config.start_delay_s, self.finished)
+        self._reminder = self.create_timer(_REMINDER_S, self._remind)
+        self._player.start(self._is_ready, config.start_delay_s, self.finished)
 
     def play_to_the_end(self) -> NoReturn:
         """Spin until everything has been played and has arrived, then leave the process.
@@ -152,10 +153,22 @@ class RgbdPlayer(Node):
         header = header_message(self.get_clock().now().nanoseconds, "")
         self._diagnostics.publish(diagnostic_message(header, self.get_name(), "player", level, message, counts))
 
-    def _has_subscribers(self) -> bool:
+    def _is_ready(self) -> bool:
+        ready = not self._needed or not self._lacking()
+        if ready:
+            self._reminder.cancel()
+        return ready
+
+    def _lacking(self) -> list[str]:
+        """Return the topics with too few subscribers, and how many they have."""
         needed = {topic: self._needed if topic.startswith("color/") else 1 for topic in self._topics}
         needed.pop(STATIC_TRANSFORMS, None)
-        return all(self._topics[topic].get_subscription_count() >= count for topic, count in needed.items())
+        found = {topic: self._topics[topic].get_subscription_count() for topic in needed}
+        return [f"{topic} ({found[topic]} of {count})" for topic, count in needed.items() if found[topic] < count]
+
+    def _remind(self) -> None:
+        if lacking := self._lacking():
+            self.get_logger().warning(f"waiting for subscribers of {', '.join(lacking)}")
 
 
 def main() -> int:

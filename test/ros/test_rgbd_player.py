@@ -28,8 +28,10 @@ from pose_perception.ros.recorder import BagWriter
 
 _PROFILE = Path(__file__).parents[2] / "config" / "fastdds_shared_memory.xml"
 _ALIVE_S = 30.0
-# As a camera's subscriber, but with room for what comes while a busy machine lets this process wait.
-_LISTENER_QOS = QoSProfile(depth=100, reliability=ReliabilityPolicy.BEST_EFFORT)
+# With room for what comes while a busy machine lets this process wait.
+_RELIABLE = QoSProfile(depth=100)
+# As a camera's subscriber.
+_BEST_EFFORT = QoSProfile(depth=100, reliability=ReliabilityPolicy.BEST_EFFORT)
 _DOMAINS = itertools.count(os.getpid())
 _TOPICS = {
     "color/image": Image,
@@ -43,13 +45,12 @@ _TOPICS = {
 class Player:
     """The node in its own process, and what it published."""
 
-    def __init__(self, log: Path, domain: int, parameters: dict[str, object]) -> None:
+    def __init__(self, log: Path, domain: int, qos: QoSProfile, parameters: dict[str, object]) -> None:
         self.received: dict[str, list] = {topic: [] for topic in _TOPICS}
         self._context = rclpy.Context()
         rclpy.init(context=self._context, domain_id=domain)
         self._node = rclpy.create_node("listener", context=self._context)
         for topic, kind in _TOPICS.items():
-            qos = 10 if topic == "/diagnostics" else _LISTENER_QOS
             self._node.create_subscription(kind, topic, self.received[topic].append, qos)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
@@ -115,9 +116,9 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[.
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     players = []
 
-    def start(**parameters: object) -> Player:
+    def start(qos: QoSProfile = _RELIABLE, **parameters: object) -> Player:
         # Domains above 101 collide with the ports that Linux gives to clients.
-        players.append(Player(tmp_path / "log", 1 + next(_DOMAINS) % 100, parameters))
+        players.append(Player(tmp_path / "log", 1 + next(_DOMAINS) % 100, qos, parameters))
         return players[-1]
 
     yield start
@@ -163,7 +164,7 @@ def test_a_folder_is_played_once_with_matching_stamps_and_the_node_ends(play: Ca
 
 
 def test_no_image_is_lost_at_camera_size_and_rate(play: Callable, tmp_path: Path) -> None:
-    player = play(folder=write_folder(tmp_path / "f", 45, (640, 480)), loop=False, rate_hz=15.0)
+    player = play(_BEST_EFFORT, folder=write_folder(tmp_path / "f", 45, (640, 480)), loop=False, rate_hz=15.0)
     assert player.spin_to_the_end() == 0
     assert [message.data[0] for message in player.received["color/image"]] == list(range(45))
     assert len(player.received["depth/image"]) == len(player.received["color/camera_info"]) == 45
@@ -214,6 +215,14 @@ def test_a_folder_with_only_damaged_files_is_an_error(play: Callable, tmp_path: 
     assert "nothing could be played" in player.log
 
 
+def test_a_player_that_waits_says_which_subscribers_it_waits_for(play: Callable, tmp_path: Path) -> None:
+    player = play(folder=write_folder(tmp_path / "f", 3), wait_for_subscribers=2)
+    player.spin_until(lambda: "waiting for subscribers" in player.log)
+    assert "color/image (1 of 2)" in player.log
+    assert "depth/image (" not in player.log
+    assert not player.received["color/image"]
+
+
 def test_an_interrupt_ends_a_loop(play: Callable, tmp_path: Path) -> None:
     player = play(folder=write_folder(tmp_path / "f", 3), rate_hz=30.0)
     player.spin_until(lambda: len(player.received["color/image"]) > 6)
@@ -222,18 +231,28 @@ def test_an_interrupt_ends_a_loop(play: Callable, tmp_path: Path) -> None:
     assert "Traceback" not in player.log
 
 
-def write_bag(path: Path, count: int, compressed: bool = False) -> Path:
-    """Write a bag with stamps from 100 s on, one image in 40 ms; depth is recorded 5 ms after colour."""
+def write_bag(
+    path: Path, count: int, compressed: bool = False, depth_offset_ms: int = 0, depth_late_ms: int = 5
+) -> Path:
+    """Write a bag with stamps from 100 s on, one image in 40 ms; depth is recorded later than colour."""
     with BagWriter(path) as writer:
         for index in range(count):
-            header = Header(stamp=Time(sec=100, nanosec=index * 40_000_000), frame_id="camera")
+            header = Header(stamp=Time(sec=100 + index // 25, nanosec=index % 25 * 40_000_000), frame_id="camera")
             color = Image(header=header, height=2, width=2, encoding="rgb8", step=6, data=bytes([index % 200] * 12))
-            depth = Image(header=header, height=2, width=2, encoding="16UC1", step=4, data=bytes([index % 200, 0] * 4))
+            depth_stamp = Time(sec=100 + index // 25, nanosec=(index % 25 * 40 + depth_offset_ms) * 1_000_000)
+            depth = Image(
+                header=Header(stamp=depth_stamp, frame_id="camera"),
+                height=2,
+                width=2,
+                encoding="16UC1",
+                step=4,
+                data=bytes([index % 200, 0] * 4),
+            )
             small = CompressedImage(header=header, format="jpeg", data=bytes([index % 200]))
             time_ns = 5_000_000_000 + index * 40_000_000
             writer.write("/cam/rgb", small if compressed else color, time_ns)
             writer.write("/cam/camera_info", CameraInfo(header=header, width=2, height=2), time_ns)
-            writer.write("/cam/depth", depth, time_ns + 5_000_000)
+            writer.write("/cam/depth", depth, time_ns + depth_late_ms * 1_000_000)
     return path
 
 
@@ -247,6 +266,14 @@ def test_a_bag_is_played_with_new_stamps_that_pairs_share(play: Callable, tmp_pa
     # 40 ms at twice the speed, at the seam of the loop too.
     np.testing.assert_allclose((stamps[-1] - stamps[0]) / 24, 20e6, rtol=0.3)
     assert [message.data[0] for message in player.received["color/image"]][:25] == [n % 10 for n in range(25)]
+
+
+def test_depth_stays_as_far_from_colour_as_recorded(play: Callable, tmp_path: Path) -> None:
+    player = play(bag=write_bag(tmp_path / "a.mcap", 10, depth_offset_ms=2, depth_late_ms=30))
+    player.spin_until(lambda: len(player.received["depth/image"]) >= 25)
+    color, depth = player.stamps("color/image")[:25], player.stamps("depth/image")[:25]
+    assert [later - earlier for earlier, later in zip(color, depth, strict=True)] == [2_000_000] * 25
+    assert all(later > earlier for earlier, later in itertools.pairwise(color))
 
 
 def test_a_bag_can_keep_its_stamps(play: Callable, tmp_path: Path) -> None:
