@@ -224,6 +224,16 @@ def test_what_is_no_bag_is_refused_with_a_hint(tmp_path: Path) -> None:
         BagRecording(tmp_path / "noise.mcap")
 
 
+def test_a_bag_that_cannot_be_opened_is_refused(tmp_path: Path) -> None:
+    bag = BagRecording(write_bag(tmp_path / "a.mcap", REALSENSE[:1]))
+    (tmp_path / "a.mcap").unlink()
+    with pytest.raises(InvalidInputError, match=r"a\.mcap cannot be read"):
+        next(bag.messages(["/camera/color/image_raw"]))
+    (tmp_path / "parts" / "b.mcap").mkdir(parents=True)
+    with pytest.raises(InvalidInputError, match=r"b\.mcap cannot be read"):
+        BagRecording(tmp_path / "parts")
+
+
 def test_a_bag_of_ros_1_is_refused(tmp_path: Path) -> None:
     with (tmp_path / "a.mcap").open("wb") as stream:
         writer = Writer(stream)

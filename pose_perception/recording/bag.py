@@ -43,12 +43,15 @@ class BagRecording:
         path: A file `*.mcap`, or the folder that rosbag2 writes.
 
     Raises:
-        InvalidInputError: there is no MCAP file, it is damaged, or it holds no messages of ROS 2.
+        InvalidInputError: there is no MCAP file, it cannot be read, it is damaged, or it holds no messages of ROS 2.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
-        self.files = _bag_files(self.path)
+        try:
+            self.files = _bag_files(self.path)
+        except OSError as error:
+            raise InvalidInputError(f"{path} cannot be read: {error}") from error
         channels = [found for file in self.files for found in _channels(file)]
         self.types = {channel.topic: schema.name for channel, schema in channels if channel.message_encoding == "cdr"}
         if not self.types:
@@ -97,7 +100,7 @@ def _bag_files(path: Path) -> tuple[Path, ...]:
 
 
 def _channels(file: Path) -> list[tuple[Channel, Schema]]:
-    with file.open("rb") as stream:
+    with _open(file) as stream:
         reader = _indexed_reader(stream)
         if reader is not None:
             summary = reader.get_summary()
@@ -121,7 +124,7 @@ def _channels(file: Path) -> list[tuple[Channel, Schema]]:
 
 def _read(file: Path, topics: set[str] | None) -> Iterator[tuple[Schema, Channel, Any]]:
     count = 0
-    with file.open("rb") as stream:
+    with _open(file) as stream:
         try:
             reader = _indexed_reader(stream)
             if reader is None:
@@ -137,6 +140,13 @@ def _read(file: Path, topics: set[str] | None) -> Iterator[tuple[Schema, Channel
             raise InvalidInputError(
                 f"{file} is cut off or damaged after {count} messages ({error!r}); `mcap recover` repairs it"
             ) from error
+
+
+def _open(file: Path) -> IO[bytes]:
+    try:
+        return file.open("rb")
+    except OSError as error:
+        raise InvalidInputError(f"{file} cannot be read: {error}") from error
 
 
 def _indexed_reader(stream: IO[bytes]) -> McapReader | None:
