@@ -12,7 +12,7 @@ from typing import Any
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
-from pose_perception.errors import ConfigurationError, PosePerceptionError
+from pose_perception.errors import ConfigurationError, DeviceError, PosePerceptionError
 from pose_perception.human.pipeline import HumanConfig, HumanPipeline
 from pose_perception.networks.runtime import choose_device
 from pose_perception.ros.human_output import HumanOutput, HumanOutputConfig
@@ -20,6 +20,9 @@ from pose_perception.ros.parameters import ConfigParameters
 from pose_perception.ros.perception import Perception
 from pose_perception.ros.process import run_node
 from pose_perception.ros.rgbd import RgbdConfig
+
+# How long an activation waits for the frame that was in work when the node was deactivated.
+_WAIT_S = 3.0
 
 
 class HumanPoseNode(LifecycleNode):
@@ -41,6 +44,7 @@ class HumanPoseNode(LifecycleNode):
         self._pipeline: HumanPipeline | None = None
         self._output: HumanOutput | None = None
         self._perception: Perception | None = None
+        self._unfinished: Perception | None = None
 
     def start(self) -> None:
         """Configure and activate, when the parameter `autostart` says so.
@@ -99,6 +103,14 @@ class HumanPoseNode(LifecycleNode):
         )
 
     def _activate(self) -> None:
+        if self._unfinished is not None and not self._unfinished.wait(_WAIT_S):
+            raise DeviceError(
+                "the frame in work when the node was deactivated is still in work: activate the node later, and "
+                "restart it if that never ends"
+            )
+        self._unfinished = None
+        # Nobody watched in the meantime who came and who went.
+        self._pipeline.reset()
         self._perception = Perception(
             self,
             self._input_config,
@@ -124,7 +136,8 @@ class HumanPoseNode(LifecycleNode):
 
     def _stop(self) -> None:
         if self._perception is not None:
-            self._perception.stop()
+            if not self._perception.stop():
+                self._unfinished = self._perception
             self._perception = None
 
     def _release(self) -> None:

@@ -38,6 +38,8 @@ class SimulatedCameraNode(Node):
     Colour, depth and both calibrations of one moment carry the same stamp, and so does the true pose on
     `~/ground_truth`. Stamps follow the rate exactly; when the process cannot keep up, frames are left out.
 
+    When the clock goes back, the sequence goes on from there without a pause.
+
     Args:
         options: Passed to `rclpy.node.Node`.
     """
@@ -64,9 +66,13 @@ class SimulatedCameraNode(Node):
         )
 
     def _publish_due(self) -> None:
-        elapsed_ns = self.get_clock().now().nanoseconds - self._start_ns
+        now_ns = self.get_clock().now().nanoseconds
         # The two clocks drift apart: a tick that is a little early still means its frame.
-        number = (elapsed_ns + self._period_ns // 10) // self._period_ns
+        number = (now_ns - self._start_ns + self._period_ns // 10) // self._period_ns
+        if number < self._next - 1:
+            # The clock was set back. The next frame is due now.
+            number = self._next
+            self._start_ns = now_ns - number * self._period_ns
         if number < self._next:
             return
         self._next = number + 1

@@ -28,7 +28,8 @@ from pose_perception.ros.transforms import TransformOutput
 class HumanOutputConfig(Config):
     """What is published besides the skeletons, markers and overlay."""
 
-    publish_tf: bool = option(False, "Publish the torso of each person as TF frame body_<id>.")
+    publish_tf: bool = option(False, "Publish the torso of each person as TF frame <tf_prefix><id>.")
+    tf_prefix: str = option("body_", "Begins the names of the TF frames; nodes that publish TF need different ones.")
 
 
 class HumanOutput:
@@ -43,6 +44,7 @@ class HumanOutput:
     def __init__(self, node: LifecycleNode, topology: Topology, config: HumanOutputConfig) -> None:
         self._node = node
         self._topology = topology
+        self._tf_prefix = config.tf_prefix
         self._skeletons = node.create_lifecycle_publisher(SkeletonArray, "~/skeletons", 10)
         self._markers = node.create_lifecycle_publisher(MarkerArray, "~/markers", 10)
         self._overlay = node.create_lifecycle_publisher(Image, "~/overlay", 2)
@@ -54,7 +56,7 @@ class HumanOutput:
         self._skeletons.publish(skeleton_array_message(skeletons, self._topology, header))
         if self._transforms is not None:
             bodies = [
-                transform_message(skeleton.camera_from_torso, f"body_{skeleton.id}", header)
+                transform_message(skeleton.camera_from_torso, self._tf_prefix + skeleton.id, header)
                 for skeleton in skeletons
                 if skeleton.camera_from_torso is not None and skeleton.tracking_state != TrackingState.LOST
             ]

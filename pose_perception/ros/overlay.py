@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pose_perception.datatypes import KeypointState, Skeleton
+from pose_perception.datatypes import KeypointState, Skeleton, TrackingState
 from pose_perception.human.topology import Topology
 
 _MIN_SCORE = 0.3
@@ -24,7 +24,7 @@ _TEXT_COLOR = (255, 255, 255)
 def draw_skeletons(
     color: npt.NDArray[np.uint8], skeletons: Sequence[Skeleton], topology: Topology
 ) -> npt.NDArray[np.uint8]:
-    """Return a copy of an RGB image with limbs, joints, ids and distances drawn into it.
+    """Return a copy of an RGB image with limbs, joints, ids and distances drawn into it; lost people are left out.
 
     Args:
         color: Image with shape (height, width, 3).
@@ -34,6 +34,8 @@ def draw_skeletons(
     image = color.copy()
     thickness = max(1, round(color.shape[0] / 240))
     for skeleton in skeletons:
+        if skeleton.tracking_state == TrackingState.LOST:
+            continue
         drawable = np.isfinite(skeleton.pixels).all(axis=1) & (skeleton.scores >= _MIN_SCORE)
         # Far outside the image the numbers do not fit OpenCV's integers.
         points = np.clip(np.nan_to_num(skeleton.pixels), -10_000, 10_000).round().astype(int)

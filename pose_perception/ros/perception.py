@@ -55,16 +55,27 @@ class Perception(Generic[Found]):
             self._subscriber = RgbdSubscriber(node, config, counters, monitor, self._worker.submit)
         except Exception:
             self._worker.stop()
+            self._extrinsics.destroy()
             self._diagnostics.destroy()
             raise
 
-    def stop(self) -> None:
-        """End the work on the frame in hand, then remove thread, subscriptions and diagnostics."""
+    def stop(self) -> bool:
+        """End the work on the frame in hand, unpublished, and remove thread, subscriptions and diagnostics.
+
+        Returns:
+            Whether the thread ended; otherwise `process` still runs, and `wait` tells when it does not any more.
+        """
         self._subscriber.destroy()
-        if not self._worker.stop():
+        has_ended = self._worker.stop()
+        if not has_ended:
             self._node.get_logger().warning("the frame in work does not end; it is left alone")
         self._extrinsics.destroy()
         self._diagnostics.destroy()
+        return has_ended
+
+    def wait(self, timeout_s: float) -> bool:
+        """Return whether the thread of a stopped perception ends within a time."""
+        return self._worker.stop(timeout_s)
 
     def _work(self, messages: RgbdMessages) -> None:
         try:
@@ -79,6 +90,8 @@ class Perception(Generic[Found]):
         if frame is None:
             return
         found = self._process(frame)
+        if self._worker.stopping:
+            return
         self._publish(frame, found)
         latency_s = (self._node.get_clock().now().nanoseconds - frame.stamp_ns) * 1e-9
         self._diagnostics.record(latency_s, len(found))

@@ -36,6 +36,11 @@ class LatestWorker(Generic[Item]):
         self._thread = threading.Thread(target=self._run, name="latest_worker", daemon=True)
         self._thread.start()
 
+    @property
+    def stopping(self) -> bool:
+        """Whether `stop` was called: what the item in work gives is not wanted any more."""
+        return self._stopping
+
     def submit(self, item: Item) -> None:
         """Hand over an item; never blocks for long."""
         with self._changed:

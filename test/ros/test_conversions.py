@@ -15,6 +15,7 @@ from pose_perception.datatypes import CameraIntrinsics, KeypointState, Skeleton,
 from pose_perception.errors import InvalidInputError
 from pose_perception.human.topology import COCO_17
 from pose_perception.ros import conversions
+from pose_perception.ros.overlay import draw_skeletons
 
 HEADER = conversions.header_message(1_700_000_000_123_456_789, "camera")
 CAMERA = CameraIntrinsics(64, 48, 60.0, 61.0, 31.5, 23.5)
@@ -222,6 +223,14 @@ def test_person_without_positions_has_no_markers() -> None:
     states = np.full(K, KeypointState.MISSING, np.uint8)
     flat = skeleton(states=states, positions=np.full((K, 3), np.nan), covariances=np.full((K, 3, 3), np.nan))
     assert len(conversions.marker_array_message([flat], COCO_17, HEADER).markers) == 1
+
+
+def test_lost_person_is_shown_no_more() -> None:
+    lost = skeleton(tracking_state=TrackingState.LOST)
+    assert len(conversions.marker_array_message([lost], COCO_17, HEADER).markers) == 1
+    black = np.zeros((480, 640, 3), np.uint8)
+    assert draw_skeletons(black, [skeleton()], COCO_17).any()
+    assert not draw_skeletons(black, [lost], COCO_17).any()
 
 
 def test_transform_survives_the_message() -> None:

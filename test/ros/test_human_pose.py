@@ -6,6 +6,7 @@ import itertools
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from visualization_msgs.msg import MarkerArray
 
-from pose_perception.datatypes import CameraIntrinsics, KeypointState, Skeleton
+from pose_perception.datatypes import CameraIntrinsics, KeypointState, RgbdFrame, Skeleton
 from pose_perception.errors import ConfigurationError, WeightsError
 from pose_perception.human.pipeline import HumanConfig, HumanPipeline
 from pose_perception.nodes.human_pose import HumanPoseNode
@@ -243,7 +244,7 @@ def test_overlay_and_markers_only_while_somebody_listens(ros: Ros, camera: Camer
 
 def test_torsos_become_tf_frames(ros: Ros, camera: Camera, people: SimulatedSequence) -> None:
     tf2_msgs = pytest.importorskip("tf2_msgs.msg", reason="tf2_msgs comes with a complete ROS 2 only")
-    watched = Watched(ros, publish_tf=True)
+    watched = Watched(ros, publish_tf=True, tf_prefix="left/body_")
     camera.intrinsics = people.camera
     camera.wait_for_subscriber()
     transforms: list[TransformStamped] = []
@@ -252,7 +253,7 @@ def test_torsos_become_tf_frames(ros: Ros, camera: Camera, people: SimulatedSequ
     assert ros.spin_until(lambda: listener.count_publishers("/tf"))
     for i in range(4):
         array = watched.answers(camera, color=people.color[i], depth=people.depth_mm[i])
-    torsos = {f"body_{skeleton.id}": skeleton for skeleton in array.skeletons if skeleton.torso_valid}
+    torsos = {f"left/body_{skeleton.id}": skeleton for skeleton in array.skeletons if skeleton.torso_valid}
     assert torsos
     assert ros.spin_until(lambda: transforms and transforms[-1].header == array.header)
     latest = {transform.child_frame_id: transform for transform in transforms}
@@ -282,6 +283,53 @@ def test_transitions_can_be_asked_for_and_repeated(ros: Ros, camera: Camera) -> 
         assert watched.node.count_subscribers("/color/image") == 0
         assert change(Transition.TRANSITION_CLEANUP)
     assert change(Transition.TRANSITION_UNCONFIGURED_SHUTDOWN)
+
+
+def test_people_from_before_a_pause_are_not_continued(ros: Ros, camera: Camera, people: SimulatedSequence) -> None:
+    watched = Watched(ros)
+    camera.intrinsics = people.camera
+    ids = []
+    for _ in range(2):
+        camera.wait_for_subscriber()
+        for i in range(4):
+            array = watched.answers(camera, color=people.color[i], depth=people.depth_mm[i])
+        ids.append({skeleton.id for skeleton in array.skeletons})
+        assert watched.node.trigger_deactivate() == SUCCESS
+        assert watched.node.trigger_activate() == SUCCESS
+    assert ids[0]
+    assert ids[1]
+    assert not ids[0] & ids[1]
+
+
+def test_frame_that_outlasts_a_deactivation_is_not_published_and_blocks_the_next_activation(
+    ros: Ros, camera: Camera, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched = Watched(ros)
+    camera.wait_for_subscriber()
+    begun, go_on = threading.Event(), threading.Event()
+    process = HumanPipeline.process
+
+    def slow_process(pipeline: HumanPipeline, frame: RgbdFrame) -> list[Skeleton]:
+        begun.set()
+        assert go_on.wait(30)
+        return process(pipeline, frame)
+
+    with monkeypatch.context() as patch:
+        # The node took its `process` when it was activated.
+        patch.setattr(HumanPipeline, "process", slow_process)
+        patch.setattr("pose_perception.nodes.human_pose._WAIT_S", 0.1)
+        assert watched.node.trigger_deactivate() == SUCCESS
+        assert watched.node.trigger_activate() == SUCCESS
+        camera.wait_for_subscriber()
+        late = camera.send()
+        assert ros.spin_until(begun.is_set)
+        assert watched.node.trigger_deactivate() == SUCCESS
+        assert watched.node.trigger_activate() == FAILURE
+        go_on.set()
+    assert watched.node.trigger_activate() == SUCCESS
+    camera.wait_for_subscriber()
+    watched.answers(camera)
+    assert late not in [stamp_ns(array.header) for array in watched.arrays]
 
 
 def test_bad_parameter_fails_the_configuration_and_can_be_corrected(ros: Ros) -> None:

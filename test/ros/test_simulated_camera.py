@@ -15,6 +15,8 @@ import yaml
 from pose_perception.msg import SkeletonArray
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rosgraph_msgs.msg import Clock as ClockMessage
+from sensor_msgs.msg import CameraInfo
 
 from pose_perception.datatypes import KeypointState
 from pose_perception.errors import ConfigurationError
@@ -90,6 +92,29 @@ def _check_moment(images: RgbdMessages, truth: SkeletonArray, sequence: Simulate
     assert truth.header == images.color.header == images.depth.header
     measured = np.stack([person.states == KeypointState.MEASURED for person in people])
     np.testing.assert_array_equal(measured, sequence.visible[index])
+
+
+def test_clock_that_steps_back_does_not_stop_the_camera(ros: Ros, sequence: SimulatedSequence) -> None:
+    reader = ros.add(Node("reader"))
+    stamps: list[int] = []
+    collect = lambda message: stamps.append(conversions.stamp_ns(message.header))  # noqa: E731
+    reader.create_subscription(CameraInfo, "color/camera_info", collect, 5)
+    clock = reader.create_publisher(ClockMessage, "/clock", 1)
+    overrides = [Parameter("duration_s", value=CONFIG.duration_s), Parameter("use_sim_time", value=True)]
+    ros.add(SimulatedCameraNode(parameter_overrides=overrides))
+    period_ns = round(1e9 / sequence.rate_hz)
+
+    def publishes_from(start_ns: int) -> bool:
+        stamps.clear()
+        for now_ns in range(start_ns, start_ns + 100 * period_ns, period_ns):
+            clock.publish(ClockMessage(clock=conversions.header_message(now_ns, "").stamp))
+            ros.spin_for(0.05)
+            if sum(start_ns <= stamp <= now_ns for stamp in stamps) > 5:
+                return True
+        return False
+
+    assert publishes_from(1000 * 10**9)
+    assert publishes_from(10 * 10**9)
 
 
 def test_shipped_parameters_are_the_defaults() -> None:

@@ -10,7 +10,7 @@ from geometry_msgs.msg import Point, Vector3
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
-from pose_perception.datatypes import KeypointState, Skeleton
+from pose_perception.datatypes import KeypointState, Skeleton, TrackingState
 from pose_perception.human.topology import Topology
 
 _JOINT_DIAMETER_M = 0.04
@@ -28,11 +28,13 @@ _TEXT_COLOR = ColorRGBA(r=1.0, g=1.0, b=1.0, a=1.0)
 def marker_array_message(skeletons: Sequence[Skeleton], topology: Topology, header: Header) -> MarkerArray:
     """Build spheres at the joints, lines along the limbs and the id above the highest joint of each person.
 
-    Green is measured, orange is inferred (a limb as soon as one of its ends is), missing joints are left out. The
-    array begins with an order to delete everything, so that people who left disappear at once.
+    Green is measured, orange is inferred (a limb as soon as one of its ends is), missing joints and lost people are
+    left out. The array begins with an order to delete everything, so that people who left disappear at once.
     """
     markers = [Marker(header=header, action=Marker.DELETEALL)]
     for skeleton in skeletons:
+        if skeleton.tracking_state == TrackingState.LOST:
+            continue
         known = np.flatnonzero(np.isfinite(skeleton.positions).all(axis=1) & (skeleton.states != KeypointState.MISSING))
         if len(known):
             markers += [
