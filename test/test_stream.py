@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -99,6 +100,22 @@ def test_the_length_of_an_arm_varies_as_its_joints_do() -> None:
         statistics.add(i, i + 1, [wobbling], NAMES)
     variation = statistics.summary().arm_variation
     assert variation == pytest.approx({"a left": 0.1, "a right": 0.0})
+
+
+def test_endless_runs_are_measured_in_constant_memory() -> None:
+    statistics, sizes = StreamStatistics(), []
+    for i in range(20_000):
+        statistics.add_truth(i * FRAME_NS, [person("t", 0.0)], NAMES)
+        # Everyone is somebody new, and the last half is late.
+        statistics.add(i * FRAME_NS, i * FRAME_NS + (i >= 10_000) * 50_000_000, [person(f"p{i}", 0.01)], NAMES)
+        if i in (9_999, 19_999):
+            sizes.append(len(pickle.dumps(statistics)))
+    assert sizes[1] < 1.1 * sizes[0]
+    summary = statistics.summary()
+    assert (summary.frames, summary.identities, summary.people) == (20_000, 20_000, {1: 20_000})
+    assert summary.latency_ms == pytest.approx((50.0, 50.0))
+    assert summary.rate_hz == pytest.approx(10.0)
+    assert summary.error_mm == pytest.approx((10.0, 10.0))
 
 
 def test_nothing_gives_no_numbers() -> None:

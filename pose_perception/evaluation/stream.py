@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict, defaultdict
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,12 +16,18 @@ _SAME_PERSON_M = 0.7
 # Who stands there within this time after somebody was lost is taken for them.
 _GONE_NS = 2_000_000_000
 _TRUTHS_KEPT = 100
+# What is not simply counted is measured over the last so many results, 5 minutes at 15 Hz, and people.
+_RESULTS_KEPT = 4500
+_ARMS_KEPT = 4 * _RESULTS_KEPT
+_IDS_KEPT = 1000
 _MIN_ARM_SAMPLES = 10
 
 
 @dataclass(frozen=True)
 class StreamSummary:
     """What was measured; NaN where there was nothing to measure.
+
+    Counts cover everything; rate, latency, errors and arm lengths cover the last 4500 results.
 
     Attributes:
         frames: Results.
@@ -47,19 +53,21 @@ class StreamSummary:
 
 
 class StreamStatistics:
-    """Collects results one by one."""
+    """Collects results one by one, in constant memory."""
 
     def __init__(self) -> None:
-        self._received_ns: list[int] = []
-        self._latencies_ns: list[int] = []
+        self._frames = 0
+        self._received_ns: deque[int] = deque(maxlen=_RESULTS_KEPT)
+        self._latencies_ns: deque[int] = deque(maxlen=_RESULTS_KEPT)
         self._people: Counter[int] = Counter()
         self._states: Counter[int] = Counter()
-        self._errors_m: list[FloatArray] = []
-        self._arms_m: defaultdict[str, list[float]] = defaultdict(list)
+        self._errors_m: deque[FloatArray] = deque(maxlen=_RESULTS_KEPT)
+        self._arms_m: deque[tuple[str, float]] = deque(maxlen=_ARMS_KEPT)
         self._truths: OrderedDict[int, dict[str, dict[str, FloatArray]]] = OrderedDict()
         self._last_ids: dict[str, str] = {}
         self._places: dict[str, tuple[int, FloatArray]] = {}
-        self._ids: set[str] = set()
+        self._ids: OrderedDict[str, None] = OrderedDict()
+        self._identities = 0
         self._id_changes = 0
 
     def add_truth(self, stamp_ns: int, people: Sequence[Skeleton], names: Sequence[str]) -> None:
@@ -78,10 +86,11 @@ class StreamStatistics:
             names: Names of their keypoints.
         """
         seen = [person for person in people if person.tracking_state == TrackingState.TRACKED]
+        self._frames += 1
         self._received_ns.append(received_ns)
         self._latencies_ns.append(received_ns - stamp_ns)
         self._people[len(seen)] += 1
-        self._ids.update(person.id for person in seen)
+        self._count_identities(seen)
         for person in seen:
             self._states.update(int(state) for state in person.states)
             self._add_arms(person, list(names))
@@ -97,25 +106,39 @@ class StreamStatistics:
         count, states = len(self._received_ns), max(1, sum(self._states.values()))
         elapsed_s = (self._received_ns[-1] - self._received_ns[0]) * 1e-9 if count > 1 else 0.0
         errors = np.concatenate(self._errors_m) * 1e3 if self._errors_m else np.empty(0)
-        arms = {name: np.array(lengths) for name, lengths in self._arms_m.items() if len(lengths) >= _MIN_ARM_SAMPLES}
         return StreamSummary(
-            frames=count,
+            frames=self._frames,
             rate_hz=(count - 1) / elapsed_s if elapsed_s > 0 else float("nan"),
             latency_ms=_percentiles(np.array(self._latencies_ns) * 1e-6),
             people=dict(sorted(self._people.items())),
-            identities=len(self._ids),
+            identities=self._identities,
             id_changes=self._id_changes,
             joints={state.name.lower(): self._states[state] / states for state in reversed(KeypointState)},
             error_mm=_percentiles(errors),
-            arm_variation={name: float(lengths.std() / lengths.mean()) for name, lengths in sorted(arms.items())},
+            arm_variation=self._arm_variation(),
         )
+
+    def _count_identities(self, people: Sequence[Skeleton]) -> None:
+        for person in people:
+            self._identities += person.id not in self._ids
+            self._ids[person.id] = None
+            self._ids.move_to_end(person.id)
+            if len(self._ids) > _IDS_KEPT:
+                self._ids.popitem(last=False)
 
     def _add_arms(self, person: Skeleton, names: list[str]) -> None:
         for side in ("left", "right"):
             ends = [names.index(f"{side}_{joint}") for joint in ("shoulder", "elbow")]
             if np.all(person.states[ends] == KeypointState.MEASURED):
                 shoulder, elbow = person.positions[ends]
-                self._arms_m[f"{person.id} {side}"].append(float(np.linalg.norm(shoulder - elbow)))
+                self._arms_m.append((f"{person.id} {side}", float(np.linalg.norm(shoulder - elbow))))
+
+    def _arm_variation(self) -> dict[str, float]:
+        by_arm: defaultdict[str, list[float]] = defaultdict(list)
+        for name, length_m in self._arms_m:
+            by_arm[name].append(length_m)
+        arms = {name: np.array(lengths) for name, lengths in by_arm.items() if len(lengths) >= _MIN_ARM_SAMPLES}
+        return {name: float(lengths.std() / lengths.mean()) for name, lengths in sorted(arms.items())}
 
     def _follow(self, now_ns: int, torsos: dict[str, FloatArray]) -> None:
         """Count who stands where somebody else stood shortly before."""

@@ -16,6 +16,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from pose_perception.datatypes import Skeleton
+from pose_perception.evaluation.images import ImageCounts
 from pose_perception.evaluation.stream import StreamStatistics
 from pose_perception.human.topology import BODY_33, COCO_17
 from pose_perception.msg import SkeletonArray
@@ -27,10 +28,14 @@ from pose_perception.ros.conversions import (
 )
 from pose_perception.ros.overlay import draw_skeletons
 from pose_perception.ros.recorder import BagWriter
+from pose_perception.ros.rgbd import DEPTH_WITHOUT_COLOR, INCOMPATIBLE_QOS
+from pose_perception.ros.synchronizer import BACKWARD_STAMP, REPEATED_STAMP
 from pose_perception.ros.worker import REPLACED
 
 _TOPOLOGIES = {topology.name: topology for topology in (BODY_33, COCO_17)}
 _COUNT = "count: "
+# What human_pose counts that takes no colour image away from those with a stamp of their own.
+_COSTS_NO_IMAGE = {DEPTH_WITHOUT_COLOR, INCOMPATIBLE_QOS, BACKWARD_STAMP, REPEATED_STAMP}
 # Images wait for their result; more than this in flight means that there will be none.
 _IMAGES_KEPT = 20
 _SKELETONS = "human_pose/skeletons"
@@ -60,8 +65,7 @@ class Monitor(Node):
         self._recording = recording
         self._images: OrderedDict[int, Image | CompressedImage] = OrderedDict()
         self._picture: tuple[int, Image | CompressedImage, SkeletonArray] | None = None
-        self._sent: set[int] = set()
-        self._results: set[int] = set()
+        self._image_counts = ImageCounts()
         self._counts: dict[str, int] = {}
         self._connected = False
         self._color = (CompressedImage, "color/image/compressed") if compressed else (Image, "color/image")
@@ -83,20 +87,9 @@ class Monitor(Node):
             everything: Count all images, of a camera that waited for its subscribers; otherwise those between the
                 first and the last result.
         """
-        if not self._results:
-            return {"sent": len(self._sent), "processed": 0}
-        first, last = min(self._results), max(self._results)
-        sent = len(self._sent) if everything else sum(first <= stamp <= last for stamp in self._sent)
         replaced = self._counts.get(REPLACED, 0)
-        dropped = sum(self._counts.values()) - replaced
-        lost = max(0, sent - len(self._results) - replaced - dropped)
-        return {
-            "sent": sent,
-            "processed": len(self._results),
-            "replaced by a newer one": replaced,
-            "dropped": dropped,
-            "lost on the way": lost,
-        }
+        dropped = sum(count for name, count in self._counts.items() if name not in {*_COSTS_NO_IMAGE, REPLACED})
+        return self._image_counts.fates(replaced, dropped, everything)
 
     def write_picture(self, path: Path) -> bool:
         """Draw the result that holds the most people into its image; return whether there was one."""
@@ -121,7 +114,7 @@ class Monitor(Node):
             self._record(f"{topic}/compressed", compressed_color_message(color_from_message(message), message.header))
 
     def _on_camera(self, topic: str, message: CameraInfo) -> None:
-        self._sent.add(stamp_ns(message.header))
+        self._image_counts.add_sent(stamp_ns(message.header))
         self._record(topic, message)
 
     def _on_truth(self, topic: str, message: SkeletonArray) -> None:
@@ -133,7 +126,7 @@ class Monitor(Node):
         received_ns, stamp = self.get_clock().now().nanoseconds, stamp_ns(message.header)
         people = skeletons_from_message(message)
         self.statistics.add(stamp, received_ns, people, message.keypoint_names)
-        self._results.add(stamp)
+        self._image_counts.add_result(stamp)
         if people and self.first_result_s is None:
             self.first_result_s = time.monotonic()
         self._keep_picture(stamp, people, message)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
@@ -24,8 +24,8 @@ from pose_perception.ros.monitor import Monitor
 from pose_perception.ros.recorder import BagWriter
 
 _PERCEPTION = "human_pose"
-_REFRESH_S = 1.0
-_PATIENCE_S = 10.0
+# How often the live table is renewed, and how often a user who sees none is told what is awaited.
+_TABLE_S, _REMINDER_S = 1.0, 10.0
 # The last results, and the diagnostics of once per second that count what became of the images.
 _LAST_RESULTS_S = 1.5
 
@@ -81,7 +81,8 @@ class _Session:
         self._lines_shown = 0
 
     def run(self) -> int:
-        print(f"{self._plan.title}: starting human_pose on device {self._plan.perception['device']} ...", flush=True)
+        device = self._plan.perception["device"]
+        print(f"{self._plan.title}: starting human_pose on device {device}, {_domain()} ...", flush=True)
         error = None
         try:
             self._start()
@@ -128,7 +129,7 @@ class _Session:
 
     def _refresh(self, now_s: float) -> None:
         has_results = self._monitor.first_result_s is not None
-        if now_s - self._shown_s < (_REFRESH_S if has_results and self._live else _PATIENCE_S):
+        if now_s - self._shown_s < (_TABLE_S if has_results else _REMINDER_S):
             return
         self._shown_s = now_s
         if not has_results:
@@ -167,11 +168,25 @@ class _Session:
             "first_skeleton_s": None if first_s is None else first_s - self._started_s,
             "memory_mb": memory_mb,
         }
-        # JSON knows no NaN; null says as well that there was nothing to measure.
-        text = json.dumps(measures, indent=2).replace("NaN", "null")
+        text = json.dumps(_finite(measures), indent=2, allow_nan=False)
         (self._out / "summary.json").write_text(text)
         written = [self._out / f"{self._plan.name}.mcap", self._out / "summary.json", *[picture][: int(has_picture)]]
         print(f"  written: {', '.join(str(path) for path in written)}", flush=True)
+
+
+def _domain() -> str:
+    """Name what another process needs to know to see the nodes."""
+    is_local = os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "").upper() == "LOCALHOST"
+    return f"ROS_DOMAIN_ID={os.environ.get('ROS_DOMAIN_ID', 0)}" + (" on this machine only" if is_local else "")
+
+
+def _finite(value: Any) -> Any:
+    """Replace the numbers that JSON does not know by null, which says as well that there was nothing to measure."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @contextmanager

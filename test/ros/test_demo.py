@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -118,6 +119,7 @@ def test_a_folder_is_played_measured_drawn_and_recorded(demo: Callable, tmp_path
     topics = ("/human_pose/skeletons", "/color/camera_info", "/diagnostics")
     assert bag.first_messages(topics).keys() == set(topics)
     assert "2 in " in run.printed
+    assert re.match(r".*ROS_DOMAIN_ID=\d+ on this machine only", run.printed.splitlines()[0])
 
 
 def test_simulated_people_are_compared_with_the_truth(demo: Callable) -> None:
