@@ -14,7 +14,17 @@ from launch_ros.actions import Node
 from launch import LaunchContext, LaunchDescription
 
 _SHARE = Path(get_package_share_directory("pose_perception"))
-_PASSED_ON = ("namespace", "device", "estimator", "detect_every", "publish_tf", "params_file", "log_level")
+_PASSED_ON = (
+    "namespace",
+    "compressed",
+    "device",
+    "estimator",
+    "detect_every",
+    "publish_tf",
+    "params_file",
+    "log_level",
+)
+_BAG_TOPICS = ("color_topic", "depth_topic", "camera_info_topic")
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -34,7 +44,14 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument(
                 "folder", default_value="", description="Play color/, depth/, camera.json of a folder"
             ),
-            DeclareLaunchArgument("bag", default_value="", description="Play an MCAP bag with uncompressed colour"),
+            DeclareLaunchArgument("bag", default_value="", description="Play an MCAP bag"),
+            *(
+                DeclareLaunchArgument(name, default_value="", description="Topic of the bag; found by type when empty")
+                for name in _BAG_TOPICS
+            ),
+            DeclareLaunchArgument(
+                "compressed", default_value="", description="Whether colour in the bag is compressed"
+            ),
             DeclareLaunchArgument("rate_hz", default_value="15.0", description="Images a second, not for bags"),
             DeclareLaunchArgument("loop", default_value="true", description="Play again at the end, or end the demo"),
             DeclareLaunchArgument("rviz", default_value="false", description="Show it in RViz"),
@@ -49,7 +66,7 @@ def generate_launch_description() -> LaunchDescription:
                 default_value=str(_SHARE / "config" / "human_pose.yaml"),
                 description="Parameters of human_pose",
             ),
-            DeclareLaunchArgument("namespace", default_value="", description="Namespace of the nodes"),
+            DeclareLaunchArgument("namespace", default_value="", description="Namespace of the nodes and their topics"),
             DeclareLaunchArgument("log_level", default_value="info", description="debug, info, warn or error"),
             OpaqueFunction(function=_start_camera),
             perception,
@@ -65,7 +82,15 @@ def _start_camera(context: LaunchContext) -> list[Node]:
     if folder or bag:
         loop = LaunchConfiguration("loop").perform(context).lower() == "true"
         executable = "rgbd_player"
-        parameters = {"rate_hz": rate_hz, "folder": folder, "bag": bag, "loop": loop, "wait_for_subscribers": 1}
+        topics = {name: LaunchConfiguration(name).perform(context) for name in _BAG_TOPICS}
+        parameters = {
+            "rate_hz": rate_hz,
+            "folder": folder,
+            "bag": bag,
+            "loop": loop,
+            "wait_for_subscribers": 1,
+            **topics,
+        }
     profile = str(_SHARE / "config" / "fastdds_shared_memory.xml")
     camera = Node(
         package="pose_perception",

@@ -15,7 +15,12 @@ from launch import LaunchContext, LaunchDescription
 _SHARE = Path(get_package_share_directory("pose_perception"))
 # What may be said here instead of in the file of parameters, and its type. Empty leaves the file's value.
 _PARAMETERS = {"device": str, "estimator": str, "detect_every": int, "publish_tf": bool, "compressed": bool}
-_TOPICS = ("color_image", "color_camera_info", "depth_image", "depth_camera_info")
+_TOPICS = {
+    "color/image": "color_image",
+    "color/camera_info": "color_camera_info",
+    "depth/image": "depth_image",
+    "depth/camera_info": "depth_camera_info",
+}
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -52,13 +57,14 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def _start(context: LaunchContext) -> list[Node]:
-    values = {name: LaunchConfiguration(name).perform(context) for name in (*_PARAMETERS, *_TOPICS)}
+    values = {name: LaunchConfiguration(name).perform(context) for name in (*_PARAMETERS, *_TOPICS.values())}
     overrides = {name: _parse(values[name], kind) for name, kind in _PARAMETERS.items() if values[name]}
     if "compressed" in overrides:
         overrides["input.compressed"] = overrides.pop("compressed")
-    color = "color/image/compressed" if overrides.get("input.compressed") else "color/image"
-    topics = dict(zip((color, "color/camera_info", "depth/image", "depth/camera_info"), _TOPICS, strict=True))
-    remappings = [(topic, values[argument]) for topic, argument in topics.items() if values[argument] != topic]
+    remappings = [(topic, values[argument]) for topic, argument in _TOPICS.items() if values[argument] != topic]
+    if ("color/image", values["color_image"]) in remappings:
+        # Which of the two the node reads may be said in the file of parameters too.
+        remappings.append(("color/image/compressed", values["color_image"]))
     profile = str(_SHARE / "config" / "fastdds_shared_memory.xml")
     node = Node(
         package="pose_perception",

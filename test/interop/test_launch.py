@@ -213,6 +213,17 @@ def test_human_pose_is_launched_for_a_driver_with_other_topics(
     check_end(launched)
 
 
+def test_compressed_colour_of_a_file_of_parameters_gets_the_topic_of_the_argument(
+    launch: Callable, observer: Observer, tmp_path: Path
+) -> None:
+    file = tmp_path / "jpeg.yaml"
+    file.write_text("/**: {ros__parameters: {input.compressed: true}}")
+    launched = launch("human_pose.launch.py", device="cpu", params_file=file, color_image="/driver/jpeg")
+    observer.wait_for(lambda: observer.node.count_subscribers("/driver/jpeg"), launched)
+    readers = observer.node.get_subscriptions_info_by_topic("/driver/jpeg")
+    assert [reader.topic_type for reader in readers] == ["sensor_msgs/msg/CompressedImage"]
+
+
 def test_the_demo_shows_simulated_people(launch: Callable, observer: Observer) -> None:
     launched = launch("demo.launch.py", device="cpu")
     results = observer.collect("/human_pose/skeletons")
