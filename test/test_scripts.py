@@ -103,6 +103,24 @@ def test_setup_points_to_the_network_and_tries_again_next_time(machine: Machine)
         assert "check the network" in machine.run_setup()
 
 
+def test_the_environment_keeps_what_the_user_has_set(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
+    (tmp_path / "install/pose_perception").mkdir(parents=True)
+    names = ("RMW_IMPLEMENTATION", "FASTRTPS_DEFAULT_PROFILES_FILE")
+    command = f"source scripts/environment; echo ${{{names[0]}}}; echo ${{{names[1]}}}"
+
+    def source(chosen: dict[str, str]) -> list[str]:
+        environment = {"PATH": "/usr/bin:/bin", **chosen}
+        result = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True)
+        return result.stdout.split()
+
+    chosen = ["rmw_cyclonedds_cpp", "/mine.xml"]
+    assert source(dict(zip(names, chosen, strict=True))) == chosen
+    rmw, profile = source({})
+    assert rmw == "rmw_fastrtps_cpp"
+    assert profile == f"{tmp_path}/install/pose_perception/share/pose_perception/config/fastdds_shared_memory.xml"
+
+
 @pytest.mark.parametrize("name", ["distribution", "interop", "npm", "uv", "wheels"])
 def test_locked_requirements_are_pinned_hashed_and_name_no_machine(name: str) -> None:
     text = (ROOT / f"requirements/{name}.txt").read_text()
