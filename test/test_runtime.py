@@ -9,13 +9,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from pose_perception.errors import ConfigurationError, DeviceError, InvalidInputError, WeightsError
-from pose_perception.networks import runtime
+from pose_perception.networks import openvino_backend, runtime
 from pose_perception.networks.runtime import Network, choose_device, load_network, plan_batches
 from pose_perception.networks.weights import cache_directory, find_weights
+from pose_perception.simulation.sequence import SimulatedSequence
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = "hand_recrop"
@@ -42,6 +44,19 @@ def load(name: str, **arguments: object) -> Network:
         return load_network(name, device="cpu", **arguments)
     except WeightsError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def people(simulated: SimulatedSequence) -> np.ndarray:
+    """Return 17 square pictures of a simulated person with shape (17, 256, 256, 3)."""
+    camera, pictures = simulated.camera, []
+    for color, positions in zip(simulated.color[:17], simulated.positions[:17, 0], strict=True):
+        pixels = positions[:, :2] / positions[:, 2:] * (camera.fx, camera.fy) + (camera.cx, camera.cy)
+        low, high = pixels.min(axis=0), pixels.max(axis=0)
+        side = 1.25 * float((high - low).max())
+        crop = cv2.getRectSubPix(np.ascontiguousarray(color), (round(side),) * 2, tuple(map(float, (low + high) / 2)))
+        pictures.append(cv2.resize(crop, (256, 256), interpolation=cv2.INTER_AREA))
+    return np.stack(pictures)
 
 
 def noise(count: int, size: tuple[int, int]) -> np.ndarray:
@@ -139,6 +154,36 @@ def test_missing_gpu_is_an_error_only_when_asked_for(monkeypatch: pytest.MonkeyP
         choose_device("cuda")
 
 
+def test_gpu_that_does_not_work_is_an_error_only_when_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch = pytest.importorskip("torch")
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("no kernel image is available for execution on the device")
+
+    monkeypatch.setattr(runtime, "_DRIVER_FILES", (str(tmp_path),))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch, "ones", fail)
+    with pytest.warns(RuntimeWarning, match="no kernel image"):
+        assert choose_device("auto") == "cpu"
+    with pytest.raises(DeviceError, match=r"no kernel image.*'cpu'"):
+        choose_device("cuda")
+
+
+def test_network_that_does_not_fit_on_the_gpu_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    load(SMALL)
+
+    def fail(*_: object, **__: object) -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(runtime, "choose_device", lambda _: "cuda")
+    monkeypatch.setattr(torch.nn.Module, "to", fail)
+    with pytest.raises(DeviceError, match=r"hand_recrop.*out of memory.*'cpu'"):
+        load_network(SMALL, device="cuda")
+
+
 @pytest.mark.usefixtures("own_cache")
 def test_converted_model_is_loaded_without_pytorch() -> None:
     load(SMALL)
@@ -176,6 +221,22 @@ def test_damaged_converted_model_is_made_again(own_cache: Path, file: str) -> No
     np.testing.assert_array_equal(load(SMALL)(image)["crop"], before)
     assert len((folder / file).read_bytes()) > len(content) // 2
     assert list((own_cache / "openvino").iterdir()) == [folder]
+
+
+def test_newer_conversion_replaces_the_older_one_under_a_process_that_runs_it(
+    own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = noise(2, (256, 256))
+    running = load(SMALL, precision="exact")
+    (older,) = (own_cache / "openvino").iterdir()
+    other = own_cache / "openvino" / "another_network-256x256-0123-4567"
+    other.mkdir()
+    monkeypatch.setattr(openvino_backend, "version", lambda _: "another one")
+    newer = load(SMALL, precision="exact")
+    assert not older.exists()
+    assert other.exists()
+    # Its first pair of images: compiled only now.
+    np.testing.assert_array_equal(running(images)["crop"], newer(images)["crop"])
 
 
 @pytest.mark.usefixtures("own_cache")
@@ -219,7 +280,10 @@ def test_padded_images_leave_no_trace(count: int) -> None:
     np.testing.assert_allclose(network(images)["mean"], images.mean(axis=(1, 2, 3)), rtol=1e-5)
 
 
-@pytest.mark.skipif(not any(Path(file).exists() for file in runtime._DRIVER_FILES), reason="no NVIDIA driver")
+HAS_DRIVER = any(Path(file).exists() for file in runtime._DRIVER_FILES)
+
+
+@pytest.mark.skipif(not HAS_DRIVER, reason="no NVIDIA driver")
 @pytest.mark.parametrize("precision", ["fast", "exact"])
 def test_cuda_agrees_with_the_cpu(precision: str) -> None:
     cpu = load("movenet_thunder", precision="exact")
@@ -227,3 +291,19 @@ def test_cuda_agrees_with_the_cpu(precision: str) -> None:
     images = noise(3, cpu.input_size)
     tolerance = 1e-3 if precision == "exact" else 3e-2
     np.testing.assert_allclose(cuda(images)["kpt_heatmap"], cpu(images)["kpt_heatmap"], atol=tolerance)
+
+
+@pytest.mark.skipif(not HAS_DRIVER, reason="no NVIDIA driver")
+@pytest.mark.parametrize("count", [1, 3, 17])  # fills a batch, leaves one unfilled, and needs a second one
+@pytest.mark.parametrize(("precision", "median_px", "largest_px"), [("fast", 0.3, 1.0), ("exact", 0.01, 0.1)])
+def test_landmarks_of_cuda_lie_where_those_of_the_cpu_do(
+    people: np.ndarray, precision: str, median_px: float, largest_px: float, count: int
+) -> None:
+    outputs = ["landmarks"]
+    cpu = load("blazepose_full", precision="exact", outputs=outputs)
+    cuda = load_network("blazepose_full", device="cuda", precision=precision, outputs=outputs)
+    images = np.ascontiguousarray(people[:count])
+    expected, found = (network(images)["landmarks"].reshape(count, -1, 5)[..., :2] for network in (cpu, cuda))
+    distances = np.linalg.norm(found - expected, axis=-1)
+    assert np.median(distances) < median_px
+    assert distances.max() < largest_px

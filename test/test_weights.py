@@ -114,6 +114,15 @@ def test_truncated_archive_is_reported(tmp_path: Path, entry: Weights) -> None:
         fetch.unpack(archive, [entry])
 
 
+def test_damaged_archive_is_reported(tmp_path: Path, entry: Weights) -> None:
+    archive = pack(tmp_path / "a.tgz", {"package/models/packed.data": os.urandom(200_000)})
+    content = archive.read_bytes()
+    # No compressed block begins with these bits.
+    archive.write_bytes(content[:100_000] + b"\xff" * 100_000)
+    with pytest.raises(WeightsError, match="damaged"):
+        fetch.unpack(archive, [entry])
+
+
 def test_processes_that_write_at_once_leave_a_whole_file(tmp_path: Path) -> None:
     path = tmp_path / "file"
     code = (

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def unpack(archive: Path, entries: Iterable[Weights]) -> None:
                 stream = tar.extractfile(member) if member.name in paths and member.isfile() else None
                 if stream is not None:
                     contents[member.name] = stream.read()
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
         raise WeightsError(f"{archive.name} is damaged: {error}; try again") from error
     for entry in entries:
         for file in entry.files:

@@ -23,9 +23,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pose_perception.errors import WeightsError
 from pose_perception.networks.catalogue import NetworkSpec
-from pose_perception.networks.weights import cache_directory
+from pose_perception.networks.weights import cache_directory, writing_to_cache
 
 _FILES = ("model.xml", "model.bin")
 
@@ -44,7 +43,8 @@ class OpenvinoBackend:
 
     def __init__(self, folder: Path, precision: str, threads: int) -> None:
         self._core = import_openvino().Core()
-        self._path = folder / _FILES[0]
+        # Read at once: a process with other code may remove the files of this one.
+        self._model = self._core.read_model(folder / _FILES[0])
         self._options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
         if precision == "exact":
             self._options["INFERENCE_PRECISION_HINT"] = "f32"
@@ -59,7 +59,7 @@ class OpenvinoBackend:
         return [tensor.data for tensor in request.output_tensors]
 
     def _compile(self, shape: tuple[int, ...]) -> Any:
-        model = self._core.read_model(self._path)
+        model = self._model.clone()
         model.reshape(list(shape))
         request = self._core.compile_model(model, "CPU", self._options).create_infer_request()
         self._requests[shape[0]] = request
@@ -71,6 +71,8 @@ def ensure_converted(
 ) -> Path:
     """Return the folder of the converted model; convert it when the cache has none that is intact.
 
+    A new conversion replaces those that other weights, code or another OpenVINO made of the same.
+
     Args:
         spec: What to convert.
         digest: sha256 of its weights.
@@ -81,19 +83,18 @@ def ensure_converted(
     Raises:
         WeightsError: the cache cannot be written.
     """
-    key = json.dumps([digest, size, list(outputs.items()), repr(spec), _converter_digest(), version("openvino")])
-    name = f"{spec.name}-{size[0]}x{size[1]}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
-    folder = cache_directory() / "openvino" / name
+    what = f"{spec.name}-{size[0]}x{size[1]}-{_short_hash(list(outputs.items()))}-"
+    folder = cache_directory() / "openvino" / (what + _short_hash([digest, repr(spec), _converter_digest()]))
     if not _is_intact(folder):
-        try:
+        with writing_to_cache():
             folder.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".converting-") as temporary:
                 made = Path(temporary) / "model"
                 made.mkdir()
                 _convert(spec, content, size, outputs, made)
                 _publish(made, folder)
-        except OSError as error:
-            raise WeightsError(f"cannot write to the cache: {error}; set POSE_PERCEPTION_CACHE elsewhere") from error
+            for other in set(folder.parent.glob(f"{what}*")) - {folder}:
+                shutil.rmtree(other, ignore_errors=True)
     return folder
 
 
@@ -146,9 +147,13 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def _short_hash(value: object) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:12]
+
+
 def _converter_digest() -> str:
-    """Return a sha256 of the code that converts, so that a change of it makes old models unused."""
-    digest = hashlib.sha256(Path(__file__).read_bytes())
+    """Return a sha256 of the code that converts and of OpenVINO's version; a change makes old models unused."""
+    digest = hashlib.sha256(Path(__file__).read_bytes() + version("openvino").encode())
     for path in sorted((Path(__file__).parent / "importers").glob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()

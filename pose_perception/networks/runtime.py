@@ -5,6 +5,7 @@ The CPU runs OpenVINO models that were converted from the PyTorch modules once; 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -127,7 +128,7 @@ def load_network(
 
     Raises:
         ConfigurationError: an argument is not one of the choices.
-        DeviceError: `cuda` was asked for and there is none.
+        DeviceError: `cuda` was asked for and there is none that works, or the network does not fit on it.
         WeightsError: the weights are missing or altered.
     """
     for value, choices in ((device, DEVICES), (precision, PRECISIONS)):
@@ -141,7 +142,11 @@ def load_network(
     if chosen == "cuda":
         from pose_perception.networks.cuda_backend import CudaBackend
 
-        backend: Backend = CudaBackend(spec.build(content, size, wanted), size, precision)
+        module = spec.build(content, size, wanted)
+        try:
+            backend: Backend = CudaBackend(module, size, precision)
+        except RuntimeError as error:
+            raise DeviceError(f"{name} cannot be put on the CUDA device: {error}; use device 'cpu'") from error
     else:
         from pose_perception.networks.openvino_backend import OpenvinoBackend, ensure_converted
 
@@ -150,7 +155,7 @@ def load_network(
 
 
 def choose_device(device: str) -> str:
-    """Return `cuda` or `cpu`.
+    """Return `cuda` or `cpu`; `auto` warns when there is a CUDA device that does not work.
 
     PyTorch is only imported where there is an NVIDIA driver to ask for: its import takes seconds.
 
@@ -158,7 +163,7 @@ def choose_device(device: str) -> str:
         device: One of `DEVICES`.
 
     Raises:
-        DeviceError: `cuda` was asked for and there is none.
+        DeviceError: `cuda` was asked for and there is none that works.
     """
     if device == "cpu":
         return "cpu"
@@ -166,6 +171,14 @@ def choose_device(device: str) -> str:
         import torch
 
         if torch.cuda.is_available():
+            try:
+                # A device without kernels in this PyTorch, or without free memory, fails at its first operation.
+                torch.ones(1, device="cuda").sum().item()
+            except RuntimeError as error:
+                if device == "cuda":
+                    raise DeviceError(f"the CUDA device does not work: {error}; use device 'cpu'") from error
+                warnings.warn(f"the CUDA device does not work, the CPU is used: {error}", RuntimeWarning, stacklevel=2)
+                return "cpu"
             return "cuda"
     if device == "cuda":
         raise DeviceError("no CUDA device was found (NVIDIA driver or GPU missing); use device 'cpu' or 'auto'")

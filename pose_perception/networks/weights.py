@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -107,6 +108,21 @@ def cache_directory() -> Path:
     return Path(os.environ.get("POSE_PERCEPTION_CACHE") or Path.home() / ".cache" / "pose_perception")
 
 
+@contextmanager
+def writing_to_cache() -> Iterator[None]:
+    """Turn what goes wrong while the cache is written into an error that says what to do.
+
+    Raises:
+        WeightsError: the cache cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise WeightsError(
+            f"cannot write to the cache: {error}; set POSE_PERCEPTION_CACHE to another folder"
+        ) from error
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that another process sees it whole or not at all.
 
@@ -117,7 +133,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         WeightsError: the folder cannot be written.
     """
-    try:
+    with writing_to_cache():
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
@@ -127,10 +143,6 @@ def write_atomically(path: Path, content: bytes) -> None:
         except BaseException:
             os.unlink(temporary)
             raise
-    except OSError as error:
-        raise WeightsError(
-            f"cannot write to the cache: {error}; set POSE_PERCEPTION_CACHE to another folder"
-        ) from error
 
 
 def find_manifest() -> Path:

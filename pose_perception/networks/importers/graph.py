@@ -97,7 +97,7 @@ class GraphBuilder:
     def __init__(self, input_name: str, input_size: tuple[int, int]) -> None:
         self.nodes: list[Node] = []
         self.shapes: dict[str, tuple[int, ...]] = {INPUT: (1, 3, *input_size)}
-        self.aliases = {input_name: INPUT}
+        self._input_name = input_name
 
     def add(self, name: str, layer: nn.Module, inputs: Sequence[str]) -> None:
         """Append a layer that makes the tensor `name` of the tensors `inputs`."""
@@ -107,13 +107,9 @@ class GraphBuilder:
             self.shapes[name] = tuple(_on_meta(layer)(*values).shape)
         self.nodes.append(Node(name, layer, sources))
 
-    def alias(self, name: str, source: str) -> None:
-        """Let `name` mean the tensor `source`."""
-        self.aliases[name] = self.resolve(source)
-
     def resolve(self, name: str) -> str:
         """Return the name under which a tensor is known here."""
-        return self.aliases.get(name, name)
+        return INPUT if name == self._input_name else name
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Return the shape of a tensor for one image, channels first."""
