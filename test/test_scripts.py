@@ -96,6 +96,14 @@ def test_setup_says_how_much_disk_it_needs(machine: Machine) -> None:
     assert "10 GB" in message
 
 
+def test_setup_looks_at_the_disk_of_the_networks_too(machine: Machine) -> None:
+    machine.add(
+        "df", "echo header; [[ $2 == */.cache/pose_perception ]] && echo disk 0 0 9 0% / || echo disk 0 0 99000000"
+    )
+
+    assert "pose_perception has 0 GB free, and a full installation needs 3 GB" in machine.run_setup()
+
+
 def test_setup_points_to_the_network_and_tries_again_next_time(machine: Machine) -> None:
     machine.add_uv("mkdir -p .venv; [[ $1 == venv ]]")
 
@@ -121,7 +129,7 @@ def test_the_environment_keeps_what_the_user_has_set(tmp_path: Path) -> None:
     assert profile == f"{tmp_path}/install/pose_perception/share/pose_perception/config/fastdds_shared_memory.xml"
 
 
-@pytest.mark.parametrize("name", ["distribution", "interop", "npm", "uv", "wheels"])
+@pytest.mark.parametrize("name", ["distribution", "interop", "npm", "uv", "wheels", "workspace"])
 def test_locked_requirements_are_pinned_hashed_and_name_no_machine(name: str) -> None:
     text = (ROOT / f"requirements/{name}.txt").read_text()
     packages = [line for line in text.splitlines() if line and line[0] not in "# "]
