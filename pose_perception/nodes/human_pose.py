@@ -10,12 +10,13 @@ from collections.abc import Callable
 from typing import Any
 
 from rcl_interfaces.msg import ParameterDescriptor
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 
 from pose_perception.errors import ConfigurationError, DeviceError, PosePerceptionError
 from pose_perception.human.pipeline import HumanConfig, HumanPipeline
 from pose_perception.networks.runtime import choose_device
 from pose_perception.ros.human_output import HumanOutput, HumanOutputConfig
+from pose_perception.ros.lifecycle import SteadyLifecycleNode
 from pose_perception.ros.parameters import ConfigParameters
 from pose_perception.ros.perception import Perception
 from pose_perception.ros.process import run_node
@@ -25,7 +26,7 @@ from pose_perception.ros.rgbd import RgbdConfig
 _WAIT_S = 3.0
 
 
-class HumanPoseNode(LifecycleNode):
+class HumanPoseNode(SteadyLifecycleNode):
     """Loads the networks when it is configured, and reads the camera while it is active.
 
     Args:

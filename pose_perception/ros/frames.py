@@ -117,7 +117,7 @@ class FrameBuilder:
             depth = depth_from_message(image)
             if not np.any(depth > 0):
                 raise InvalidInputError("no pixel has a depth: is the sensor covered, or too close?")
-        if messages.depth_info is None:
+        if messages.depth_info is None or self._is_outdated(messages.depth_info, depth, camera):
             if depth.shape != (camera.height, camera.width):
                 raise _UnusableError(DEPTH_NOT_REGISTERED, _not_registered(depth.shape, camera, "depth/camera_info"))
             return depth
@@ -132,6 +132,10 @@ class FrameBuilder:
             raise _UnusableError(DEPTH_NOT_REGISTERED, _not_registered(depth.shape, camera, "a static transform"))
         with _counted_as(DEPTH_NOT_REGISTERED):
             return register_depth(depth, depth_camera, camera, color_from_depth)
+
+    def _is_outdated(self, info: CameraInfo, depth: npt.NDArray[np.float32], camera: CameraIntrinsics) -> bool:
+        """Return whether a calibration of depth is that of an earlier stream: only colour's fits the image."""
+        return depth.shape != (info.height, info.width) and depth.shape == (camera.height, camera.width)
 
     def _extrinsics(self, color_frame: str, depth_frame: str, is_same_camera: bool) -> FloatArray | None:
         """Return `color_from_depth` with shape (4, 4), or None when depth is registered or nobody knows."""

@@ -129,7 +129,7 @@ class RgbdSubscriber:
 
     def _subscribe(self, kind: type, topic: str, on_message: Callable[[Any], None], required: bool = True) -> None:
         name = self._node.resolve_topic_name(topic)
-        self._monitor.expect(name, required)
+        self._monitor.expect(name, required, repeats=kind is not CameraInfo)  # one calibration is enough
 
         def receive(message: Any) -> None:
             self._monitor.received(name)

@@ -12,6 +12,7 @@ _QUIET_S = 2.0
 @dataclass
 class _Topic:
     required: bool
+    repeats: bool
     messages: int = 0
     reported: int = 0
     last_s: float | None = None
@@ -24,9 +25,9 @@ class TopicMonitor:
         self._topics: dict[str, _Topic] = {}
         self._reported_s = time.monotonic()
 
-    def expect(self, topic: str, required: bool) -> None:
-        """Watch a topic; nothing works without a required one."""
-        self._topics[topic] = _Topic(required)
+    def expect(self, topic: str, required: bool, repeats: bool = True) -> None:
+        """Watch a topic; nothing works without a required one, and one that repeats must not go quiet."""
+        self._topics[topic] = _Topic(required, repeats)
 
     def received(self, topic: str) -> None:
         """Count a message."""
@@ -44,7 +45,7 @@ class TopicMonitor:
         return [
             name
             for name, topic in self._topics.items()
-            if topic.required and topic.last_s is not None and now - topic.last_s > _QUIET_S
+            if topic.required and topic.repeats and topic.last_s is not None and now - topic.last_s > _QUIET_S
         ]
 
     def rates(self) -> dict[str, float]:

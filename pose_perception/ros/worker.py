@@ -65,6 +65,9 @@ class LatestWorker(Generic[Item]):
     def _run(self) -> None:
         while (item := self._next()) is not None:
             self._process(item)
+        # The owner of the function mostly owns this worker, too: what it holds, hundreds of megabytes of networks, must
+        # not wait for a collection of cyclic garbage.
+        del self._work
 
     def _process(self, item: Item) -> None:
         try:

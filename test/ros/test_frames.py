@@ -119,6 +119,13 @@ def test_other_depth_camera_is_registered(source: str) -> None:
     assert builder.asked == ([("color_frame", "depth_frame")] if source == "lookup" else [])
 
 
+def test_calibration_of_an_earlier_depth_stream_is_forgotten_when_only_that_of_colour_fits() -> None:
+    builder = Builder()
+    frame = builder.build(messages(depth_info=unregistered()["depth_info"]))
+    np.testing.assert_allclose(frame.depth, 1.5, rtol=1e-6)
+    assert builder.counters.counts() == {}
+
+
 def test_other_depth_camera_without_a_transform_is_counted() -> None:
     builder = Builder()
     assert builder.build(messages(**unregistered())) is None

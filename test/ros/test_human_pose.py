@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import signal
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -274,15 +276,32 @@ def test_transitions_can_be_asked_for_and_repeated(ros: Ros, camera: Camera) -> 
         assert ros.spin_until(future.done, timeout_s=30)
         return future.result().success
 
+    assert not change(Transition.TRANSITION_ACTIVATE)  # not configured yet: refused, and the node lives on
     for _ in range(2):
         assert change(Transition.TRANSITION_CONFIGURE)
         assert change(Transition.TRANSITION_ACTIVATE)
+        assert not change(Transition.TRANSITION_ACTIVATE)
+        assert not change(99)
         camera.wait_for_subscriber()
         watched.answers(camera)
         assert change(Transition.TRANSITION_DEACTIVATE)
         assert watched.node.count_subscribers("/color/image") == 0
         assert change(Transition.TRANSITION_CLEANUP)
     assert change(Transition.TRANSITION_UNCONFIGURED_SHUTDOWN)
+
+
+def test_networks_go_with_a_cleanup_and_not_with_a_later_collection_of_garbage(ros: Ros, camera: Camera) -> None:
+    watched = Watched(ros)
+    camera.wait_for_subscriber()
+    watched.answers(camera)
+    pipeline = weakref.ref(watched.node._pipeline)
+    gc.disable()
+    try:
+        watched.node.trigger_deactivate()
+        watched.node.trigger_cleanup()
+        assert ros.spin_until(lambda: pipeline() is None)
+    finally:
+        gc.enable()
 
 
 def test_people_from_before_a_pause_are_not_continued(ros: Ros, camera: Camera, people: SimulatedSequence) -> None:
