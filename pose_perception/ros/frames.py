@@ -135,6 +135,8 @@ class FrameBuilder:
 
     def _is_outdated(self, info: CameraInfo, depth: npt.NDArray[np.float32], camera: CameraIntrinsics) -> bool:
         """Return whether a calibration of depth is that of an earlier stream: only colour's fits the image."""
+        if self.color_from_depth is not None:
+            return False  # depth is known not to be registered
         return depth.shape != (info.height, info.width) and depth.shape == (camera.height, camera.width)
 
     def _extrinsics(self, color_frame: str, depth_frame: str, is_same_camera: bool) -> FloatArray | None:

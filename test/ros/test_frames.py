@@ -124,6 +124,7 @@ def test_calibration_of_an_earlier_depth_stream_is_forgotten_when_only_that_of_c
     frame = builder.build(messages(depth_info=unregistered()["depth_info"]))
     np.testing.assert_allclose(frame.depth, 1.5, rtol=1e-6)
     assert builder.counters.counts() == {}
+    assert Builder(fixed=shift()).build(messages(depth_info=unregistered()["depth_info"])) is None
 
 
 def test_other_depth_camera_without_a_transform_is_counted() -> None:
