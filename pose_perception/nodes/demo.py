@@ -7,6 +7,7 @@ for `ros2 launch`.
 from __future__ import annotations
 
 import argparse
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,8 @@ def make_plan(args: argparse.Namespace) -> DemoPlan:
     """
     perception: dict[str, object] = {"device": args.device, "estimator": args.estimator}
     rate_hz = _DEFAULT_RATE_HZ if args.rate is None else args.rate
+    if args.duration is not None and not 0 <= args.duration < math.inf:
+        raise ConfigurationError(f"--duration must be 0 (until Ctrl-C) or a positive number, got {args.duration}")
     limit_s = args.duration or None
     if args.rate is not None and (args.bag or args.camera):
         raise ConfigurationError("--rate is for --sequence and the simulation: a bag and a driver have their own rate")

@@ -219,6 +219,7 @@ def test_a_node_that_ends_is_an_error_that_shows_its_log(demo: Callable, tmp_pat
         (("--camera", "--rate", "5"), "--rate is for"),
         (("--color-topic", "/rgb"), "topics can be chosen"),
         (("--device", "gpu"), "invalid choice"),
+        (("--duration", "nan"), "--duration must be"),
     ],
 )
 def test_arguments_that_make_no_sense_are_refused(demo: Callable, words: tuple[str, ...], message: str) -> None:
