@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from pose_perception.config import Config, option
 from pose_perception.datatypes import CameraIntrinsics, RgbdFrame, Skeleton
-from pose_perception.human.estimators.base import Estimator
+from pose_perception.human.estimators.base import EstimationConfig, Estimator
 from pose_perception.human.estimators.registry import ESTIMATORS, make_estimator
 from pose_perception.human.lifting import Lifter, LiftingConfig
 from pose_perception.human.similarity import suppress_duplicates
@@ -27,6 +27,7 @@ class HumanConfig(Config):
     duplicate_similarity: float = option(
         0.5, "Two poses more similar than this are the same person.", minimum=0.05, maximum=1.0
     )
+    estimation: EstimationConfig = field(default_factory=EstimationConfig)
     lifting: LiftingConfig = field(default_factory=LiftingConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
 
@@ -42,7 +43,7 @@ class HumanPipeline:
             DeviceError: the requested device is not there.
         """
         self._config = config
-        self._estimator: Estimator = make_estimator(config.estimator, config.device)
+        self._estimator: Estimator = make_estimator(config.estimator, config.device, config.estimation)
         self._lifter = Lifter(self.topology, config.lifting)
         self._tracker = Tracker(self.topology, self._lifter.bones, config.tracking, config.lifting.min_score)
         self._frames_since_search = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from pose_perception.errors import ConfigurationError
@@ -49,7 +50,10 @@ class NetworkSpec:
         outputs: Name of a result to name of its tensor in the file. Results are float32, batch first, channels last.
         scale, offset: Input range: pixel * scale + offset.
         input_tensor: Where the graph is entered (TensorFlow graphs only).
-        size_multiple: Other input sizes must be multiples of this; None when the size is fixed.
+        size_multiple: Other input sizes must be multiples of this plus `size_remainder`; None when the size is fixed.
+        size_remainder: See `size_multiple`.
+        architecture: Module of `pose_perception.networks.architectures` that builds the network with its function
+            `build_network`, for those that were trained with this package; None for files that hold their own graph.
     """
 
     name: str
@@ -59,6 +63,8 @@ class NetworkSpec:
     offset: float = 0.0
     input_tensor: str | None = None
     size_multiple: int | None = None
+    size_remainder: int = 0
+    architecture: str | None = None
 
     def build(self, content: Sequence[bytes], input_size: tuple[int, int], outputs: Mapping[str, str]) -> Graph:
         """Return the network as a PyTorch module.
@@ -68,6 +74,9 @@ class NetworkSpec:
             input_size: (height, width) in pixels, as `check_size` accepts it.
             outputs: The part of `outputs` that is wanted.
         """
+        if self.architecture is not None:
+            module = import_module(f"pose_perception.networks.architectures.{self.architecture}")
+            return module.build_network(content, input_size, tuple(outputs))
         if self.input_tensor is None:
             from pose_perception.networks.importers.tflite import import_tflite
 
@@ -87,8 +96,9 @@ class NetworkSpec:
             return self.input_size
         if self.size_multiple is None:
             raise ConfigurationError(f"{self.name} only works at {self.input_size}, not at {tuple(size)}")
-        if any(side <= 0 or side % self.size_multiple for side in size):
-            raise ConfigurationError(f"{self.name}: height and width must be multiples of {self.size_multiple}")
+        if any(side <= self.size_remainder or side % self.size_multiple != self.size_remainder for side in size):
+            more = f" plus {self.size_remainder}" if self.size_remainder else ""
+            raise ConfigurationError(f"{self.name}: height and width must be multiples of {self.size_multiple}{more}")
         return (int(size[0]), int(size[1]))
 
     def check_outputs(self, names: Sequence[str] | None) -> dict[str, str]:

@@ -154,6 +154,7 @@ def _short_hash(value: object) -> str:
 def _converter_digest() -> str:
     """Return a sha256 of the code that converts and of OpenVINO's version; a change makes old models unused."""
     digest = hashlib.sha256(Path(__file__).read_bytes() + version("openvino").encode())
-    for path in sorted((Path(__file__).parent / "importers").glob("*.py")):
-        digest.update(path.read_bytes())
+    for folder in ("importers", "architectures"):
+        for path in sorted((Path(__file__).parent / folder).glob("*.py")):
+            digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -3,12 +3,41 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from pose_perception.config import Config, option
 from pose_perception.datatypes import FloatArray, PoseEstimates
+from pose_perception.human.similarity import box_overlap, suppress_duplicates
 from pose_perception.human.topology import Topology
+
+MIN_SCORE = 0.2
+"""Keypoints below this confidence do not shape a box, and do not count when two people are compared."""
+_DUPLICATE_SIMILARITY = 0.5
+# A found person whose box overlaps a tracked one's this much is that one.
+_SAME_BOX = 0.6
+_NOBODY = np.empty((0, 4))
+
+
+@dataclass(frozen=True)
+class EstimationConfig(Config):
+    """What single estimators want to know; the others ignore it."""
+
+    network_file: str = option(
+        "", "Trained network that you bring: an ONNX file for onnx, a checkpoint for openpose or mask-rcnn."
+    )
+    decoding: str = option(
+        "auto",
+        "What the results of the ONNX file mean; auto tells by their shapes.",
+        choices=("auto", "simcc", "heatmap", "rtmo", "yolo"),
+    )
+    grouping: str = option(
+        "fast",
+        "How deepcut labels and groups parts: exact integer program, or fast local search.",
+        choices=("fast", "exact"),
+    )
 
 
 class Estimator(ABC):
@@ -37,6 +66,28 @@ class Estimator(ABC):
     @abstractmethod
     def load_all(self) -> None:
         """Load also what would otherwise be loaded when an image first needs it."""
+
+
+def find_each_once(estimator: Estimator, color: npt.NDArray[np.uint8]) -> PoseEstimates:
+    """Return everybody in a picture once, best first, without knowing anything from pictures before.
+
+    Args:
+        estimator: Looks for people anywhere.
+        color: RGB image with shape (H, W, 3).
+    """
+    people = estimator.estimate(color, _NOBODY, find=True)
+    return people.select(suppress_duplicates(people, MIN_SCORE, _DUPLICATE_SIMILARITY))
+
+
+def join_boxes(known: FloatArray, found: FloatArray) -> FloatArray:
+    """Return the boxes at which a top-down estimator looks: those known, and those found that are new.
+
+    Args:
+        known: Where people were a moment ago, (x0, y0, x1, y1) with shape (N, 4), px.
+        found: Where a detector sees people now, shape (M, 4), px.
+    """
+    is_new = (box_overlap(found, known) < _SAME_BOX).all(axis=1)
+    return np.concatenate([known, found[is_new]])
 
 
 def keypoint_boxes(pixels: FloatArray, scores: FloatArray, min_score: float, margin: float = 0.05) -> FloatArray:

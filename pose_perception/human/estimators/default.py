@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from pose_perception.datatypes import FloatArray, PoseEstimates
 from pose_perception.human.estimators import blazepose
-from pose_perception.human.estimators.base import Estimator, keypoint_boxes
+from pose_perception.human.estimators.base import MIN_SCORE, EstimationConfig, Estimator, join_boxes, keypoint_boxes
 from pose_perception.human.estimators.crops import square_crops
 from pose_perception.human.estimators.movenet import decode_single_pose
 from pose_perception.human.estimators.movenet_finder import MovenetFinder
-from pose_perception.human.similarity import COCO_SIGMAS, box_overlap
+from pose_perception.human.similarity import COCO_SIGMAS
 from pose_perception.human.topology import BODY_33
 from pose_perception.networks.runtime import load_network
 
@@ -22,10 +22,6 @@ _COCO = len(COCO_SIGMAS)
 _CROP = 256
 # Side of Thunder's crop over the longer side of a person's box: the best of 1.0 to 1.5 on COCO pictures.
 _CROP_SCALE = 1.2
-# A found person whose box overlaps a tracked one's this much is that one.
-_SAME_BOX = 0.6
-# Keypoints below this confidence do not shape a box or a region.
-_MIN_SCORE = 0.2
 # BlazePose speaks for the same body when its joints lie this close to Thunder's, as a part of the person's size.
 _MAX_DISAGREEMENT = 0.10
 _MIN_PRESENCE = 0.5
@@ -36,7 +32,7 @@ class DefaultEstimator(Estimator):
 
     topology = BODY_33
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: str, _: EstimationConfig | None = None) -> None:
         """Load the networks for `device` (auto, cuda or cpu)."""
         self._finder = MovenetFinder(device)
         self._thunder = load_network("movenet_thunder", device)
@@ -45,9 +41,7 @@ class DefaultEstimator(Estimator):
     def estimate(self, color: npt.NDArray[np.uint8], boxes: FloatArray, find: bool) -> PoseEstimates:
         """See `Estimator.estimate`."""
         if find:
-            found = self._finder.find(color).boxes
-            is_new = (box_overlap(found, boxes) < _SAME_BOX).all(axis=1)
-            boxes = np.concatenate([boxes, found[is_new]])
+            boxes = join_boxes(boxes, self._finder.find(color).boxes)
         crops, squares = square_crops(color, boxes, _CROP_SCALE, _CROP)
         poses = decode_single_pose(self._thunder(crops))
         pixels = squares[:, None, :2] + poses.pixels * (squares[:, None, 2:] / _CROP)
@@ -66,9 +60,9 @@ class DefaultEstimator(Estimator):
 
     def _with_landmarks(self, color: npt.NDArray[np.uint8], pixels: FloatArray, scores: FloatArray) -> PoseEstimates:
         """Add BlazePose's points and metric landmarks to COCO's 17 keypoints."""
-        regions = blazepose.regions_from_keypoints(pixels, scores, _MIN_SCORE)
+        regions = blazepose.regions_from_keypoints(pixels, scores, MIN_SCORE)
         marks = blazepose.landmarks(self._blazepose, color, regions)
-        boxes = keypoint_boxes(pixels, scores, _MIN_SCORE)
+        boxes = keypoint_boxes(pixels, scores, MIN_SCORE)
         agrees = (marks.presence >= _MIN_PRESENCE) & _agree(pixels, scores, marks.pixels[:, :_COCO], boxes)
         extra = np.where(agrees[:, None, None], marks.pixels[:, _COCO:], np.nan)
         extra_scores = np.where(agrees[:, None], marks.scores[:, _COCO:], 0.0)
@@ -84,6 +78,6 @@ class DefaultEstimator(Estimator):
 def _agree(pixels: FloatArray, scores: FloatArray, others: FloatArray, boxes: FloatArray) -> npt.NDArray[np.bool_]:
     """Return for which people both networks describe the same body, shape (N,)."""
     distance = np.linalg.norm(pixels - others, axis=2)
-    confident = scores >= _MIN_SCORE
+    confident = scores >= MIN_SCORE
     mean = np.where(confident, distance, 0).sum(axis=1) / np.maximum(confident.sum(axis=1), 1)
     return mean < _MAX_DISAGREEMENT * (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=1)

@@ -1,0 +1,1 @@
+"""What produced the weights that this package trained itself."""
