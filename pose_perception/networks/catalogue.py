@@ -38,6 +38,12 @@ _MULTIPOSE = {
     "kpt_regress": "kpt_regress_0/conv2d_8/BiasAdd",
     "kpt_offset": "kpt_offset_0/conv2d_9/BiasAdd",
 }
+_POSENET = {
+    "heatmap": "MobilenetV1/heatmap_2/BiasAdd",
+    "offset": "MobilenetV1/offset_2/BiasAdd",
+    "displacement_fwd": "MobilenetV1/displacement_fwd_2/BiasAdd",
+    "displacement_bwd": "MobilenetV1/displacement_bwd_2/BiasAdd",
+}
 
 
 @dataclass(frozen=True)
@@ -131,6 +137,7 @@ _SPECS = (
     _movenet("movenet_multipose", (256, 256), _MULTIPOSE, 32),
     _movenet("movenet_thunder", (256, 256), _SINGLE_POSE, None),
     _movenet("movenet_lightning", (192, 192), _SINGLE_POSE, None),
+    NetworkSpec("posenet", (385, 385), _POSENET, 2 / 255, -1.0, "image", size_multiple=16, size_remainder=1),
     *(NetworkSpec(f"palm_detector_{size}", (192, 192), _DETECTOR) for size in ("lite", "full")),
     *(NetworkSpec(f"hand_landmarks_{size}", (224, 224), _HAND) for size in ("lite", "full")),
     NetworkSpec("hand_recrop", (256, 256), {"crop": "output_crop"}),
