@@ -89,7 +89,7 @@ def frozen_graph(graph: TensorflowGraph, size: tuple[int, ...]) -> bytes:
             values = graph.constants[node.name]
             attributes = {"dtype": "DT_FLOAT" if values.dtype == np.float32 else "DT_INT32", "value": values}
         if node.kind == "Placeholder":
-            attributes = {"dtype": "DT_INT32", "shape": (1, *size, 3)}
+            attributes = {"dtype": node.attributes["dtype"], "shape": (1, *size, 3)}
         if node.kind not in kinds:
             nodes.append(encode_node(node.name, node.kind, list(node.inputs), attributes))
             continue
@@ -105,16 +105,15 @@ def frozen_graph(graph: TensorflowGraph, size: tuple[int, ...]) -> bytes:
 
 
 def run_reference(graph: TensorflowGraph, image: np.ndarray, heads: dict[str, str], folder: Path) -> dict[str, Any]:
-    """Run the complete graph on one image with OpenVINO's own reader, in float32; add the heads to its results."""
+    """Run the complete graph on one image, as it takes it, with OpenVINO's own reader in float32; return the heads."""
     path = folder / "graph.pb"
     taps = [encode_node(f"tap_{key}", "Identity", [name], {"T": "DT_FLOAT"}) for key, name in heads.items()]
     path.write_bytes(frozen_graph(graph, image.shape[:2]) + b"".join(taps))
     core = openvino.Core()
     model = core.read_model(path)
     compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    results = compiled([image[None].astype(np.int32)])
-    names = {key: f"tap_{key}:0" for key in heads} | {"complete": "Identity:0"}
-    return {key: results[name][0] for key, name in names.items()}
+    results = compiled([image[None]])
+    return {key: results[f"tap_{key}:0"][0] for key in heads}
 
 
 def pictures(size: tuple[int, int]) -> np.ndarray:
@@ -135,13 +134,28 @@ def test_heads_and_people_equal_those_of_the_complete_graph(name: str, size: tup
         results = module(torch.from_numpy(images))
     maps = dict(zip(spec.outputs, (result.numpy() for result in results), strict=True))
     for i, image in enumerate(images):
-        expected = run_reference(graph, image, dict(spec.outputs), tmp_path)
+        heads = {**spec.outputs, "complete": "Identity"}
+        expected = run_reference(graph, image.astype(np.int32), heads, tmp_path)
         for key in spec.outputs:
             tolerance = 1e-4 if key in ("center", "kpt_heatmap") else 2e-3  # probability; cells of 4 px
             np.testing.assert_allclose(maps[key][i], expected[key], rtol=0, atol=tolerance, err_msg=key)
         own = {key: value[i : i + 1] for key, value in maps.items()}
         compare = check_multipose if name == "movenet_multipose" else check_single_pose
         compare(own, expected["complete"], np.array(size))
+
+
+@pytest.mark.parametrize("size", [(385, 385), (273, 401)])  # its own, and one that it is reshaped to
+def test_posenet_equals_the_complete_graph(size: tuple[int, int], tmp_path: Path) -> None:
+    graph, spec = read_graph("posenet"), find_spec("posenet")
+    images = pictures(size)
+    module = spec.build(find_weights("posenet").read(), size, spec.outputs)
+    with torch.inference_mode():
+        results = module(torch.from_numpy(images))
+    for i, image in enumerate(images):
+        expected = run_reference(graph, image.astype(np.float32) / 127.5 - 1, dict(spec.outputs), tmp_path)
+        for key, result in zip(spec.outputs, results, strict=True):
+            tolerance = 1e-3 if key == "heatmap" else 2e-2  # logits; px of displacements as long as the picture
+            np.testing.assert_allclose(result[i].numpy(), expected[key], rtol=0, atol=tolerance, err_msg=key)
 
 
 def check_single_pose(maps: dict[str, np.ndarray], complete: np.ndarray, size: np.ndarray) -> None:
