@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,17 @@ import numpy as np
 from pose_perception.datatypes import KeypointState, RgbdFrame, Skeleton, TrackingState
 from pose_perception.errors import ConfigurationError, InvalidInputError
 from pose_perception.geometry.camera import load_camera
+from pose_perception.human.estimators.options import (
+    add_estimation_options,
+    add_estimator_options,
+    estimation_config,
+)
 from pose_perception.human.estimators.registry import ESTIMATORS, make_estimator
 from pose_perception.human.pipeline import HumanConfig, HumanPipeline
 from pose_perception.human.topology import Topology
 from pose_perception.human.tracking import TrackingConfig
 from pose_perception.recording.images import read_color, read_depth_mm
+from pose_perception.recording.json_files import check_output, write_json
 
 
 def add_parser(subparsers: Any) -> None:
@@ -33,8 +38,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--camera", type=Path, required=True, metavar="JSON", help="intrinsics of the colour images")
     parser.add_argument("--out", type=Path, required=True, metavar="JSON", help="where the skeletons go")
-    parser.add_argument("--estimator", default="default", choices=tuple(ESTIMATORS))
-    parser.add_argument("--device", default="auto", choices=("auto", "cuda", "cpu"))
+    add_estimator_options(parser)
     parser.add_argument("--rate", type=float, default=15.0, metavar="HZ", help="frames a second of the video")
     parser.add_argument(
         "--independent",
@@ -45,6 +49,13 @@ def add_parser(subparsers: Any) -> None:
     prepare = subparsers.add_parser(
         "prepare", help="convert the networks for the CPU, so that the first start is as quick as any"
     )
+    prepare.add_argument(
+        "estimators",
+        nargs="*",
+        metavar="ESTIMATOR",
+        help=f"those that will be used, of {', '.join(ESTIMATORS)}; none: default",
+    )
+    add_estimation_options(prepare)
     prepare.set_defaults(run=run_prepare)
 
 
@@ -58,34 +69,31 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigurationError(f"--rate must lie between 0.001 and 1000000 frames a second, got {args.rate}")
     if args.depth is not None and len(args.depth) != len(args.color):
         raise InvalidInputError(f"{len(args.color)} colour images, but {len(args.depth)} depth images")
-    if not args.out.parent.is_dir():
-        raise InvalidInputError(f"there is no folder {args.out.parent} for {args.out.name}")
-    if args.out.is_dir():
-        raise InvalidInputError(f"--out {args.out} is a folder")
+    check_output(args.out, "--out")
     # Somebody in a single picture cannot be seen again to be confirmed.
     tracking = TrackingConfig(confirm_score=0.0) if args.independent else TrackingConfig()
-    pipeline = HumanPipeline(HumanConfig(device=args.device, estimator=args.estimator, tracking=tracking))
+    estimation = estimation_config(args)
+    pipeline = HumanPipeline(
+        HumanConfig(device=args.device, estimator=args.estimator, estimation=estimation, tracking=tracking)
+    )
     frames = []
     for path, frame in _frames(args):
         if args.independent:
             pipeline.reset()
         skeletons = [s for s in pipeline.process(frame) if s.tracking_state == TrackingState.TRACKED]
         frames.append({"file": str(path), "skeletons": [skeleton_to_json(s, pipeline.topology) for s in skeletons]})
-    try:
-        args.out.write_text(json.dumps({"frames": frames}, allow_nan=False) + "\n")
-    except OSError as error:
-        raise InvalidInputError(f"cannot write {args.out}: {error}") from error
+    write_json(args.out, {"frames": frames})
     return 0
 
 
-def run_prepare(_: argparse.Namespace) -> int:
+def run_prepare(args: argparse.Namespace) -> int:
     """Execute the command `prepare`; returns its exit code.
 
     Raises:
-        PosePerceptionError: a network is missing or damaged.
+        PosePerceptionError: there is no such estimator, or a network is missing or damaged.
     """
-    for name in ESTIMATORS:
-        make_estimator(name, "cpu").load_all()
+    for name in args.estimators or ("default",):
+        make_estimator(name, "cpu", estimation_config(args)).load_all()
         print(f"{name}: ready", flush=True)
     return 0
 

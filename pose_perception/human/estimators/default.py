@@ -10,18 +10,21 @@ import numpy.typing as npt
 
 from pose_perception.datatypes import FloatArray, PoseEstimates
 from pose_perception.human.estimators import blazepose
-from pose_perception.human.estimators.base import MIN_SCORE, EstimationConfig, Estimator, join_boxes, keypoint_boxes
-from pose_perception.human.estimators.crops import square_crops
-from pose_perception.human.estimators.movenet import decode_single_pose
+from pose_perception.human.estimators.base import (
+    MIN_SCORE,
+    EstimationConfig,
+    Estimator,
+    join_people,
+    keypoint_boxes,
+    person_scores,
+)
 from pose_perception.human.estimators.movenet_finder import MovenetFinder
+from pose_perception.human.estimators.movenet_single import MovenetSingle
 from pose_perception.human.similarity import COCO_SIGMAS
 from pose_perception.human.topology import BODY_33
 from pose_perception.networks.runtime import load_network
 
 _COCO = len(COCO_SIGMAS)
-_CROP = 256
-# Side of Thunder's crop over the longer side of a person's box: the best of 1.0 to 1.5 on COCO pictures.
-_CROP_SCALE = 1.2
 # BlazePose speaks for the same body when its joints lie this close to Thunder's, as a part of the person's size.
 _MAX_DISAGREEMENT = 0.10
 _MIN_PRESENCE = 0.5
@@ -35,18 +38,14 @@ class DefaultEstimator(Estimator):
     def __init__(self, device: str, _: EstimationConfig | None = None) -> None:
         """Load the networks for `device` (auto, cuda or cpu)."""
         self._finder = MovenetFinder(device)
-        self._thunder = load_network("movenet_thunder", device)
+        self._thunder = MovenetSingle("thunder", device)
         self._blazepose = load_network("blazepose_full", device, outputs=blazepose.RESULTS)
 
     def estimate(self, color: npt.NDArray[np.uint8], boxes: FloatArray, find: bool) -> PoseEstimates:
         """See `Estimator.estimate`."""
-        if find:
-            boxes = join_boxes(boxes, self._finder.find(color).boxes)
-        crops, squares = square_crops(color, boxes, _CROP_SCALE, _CROP)
-        poses = decode_single_pose(self._thunder(crops))
-        pixels = squares[:, None, :2] + poses.pixels * (squares[:, None, 2:] / _CROP)
-        scores = poses.scores.astype(np.float64)
-        return self._with_landmarks(color, pixels, scores)
+        boxes, found = join_people(boxes, self._finder.find(color) if find else None)
+        pixels, scores = self._thunder.place(color, boxes)
+        return self._with_landmarks(color, pixels, scores, person_scores(scores, found))
 
     def warm_up(self) -> None:
         """See `Estimator.warm_up`."""
@@ -58,7 +57,9 @@ class DefaultEstimator(Estimator):
         """See `Estimator.load_all`."""
         self._finder.load_all()
 
-    def _with_landmarks(self, color: npt.NDArray[np.uint8], pixels: FloatArray, scores: FloatArray) -> PoseEstimates:
+    def _with_landmarks(
+        self, color: npt.NDArray[np.uint8], pixels: FloatArray, scores: FloatArray, people: FloatArray
+    ) -> PoseEstimates:
         """Add BlazePose's points and metric landmarks to COCO's 17 keypoints."""
         regions = blazepose.regions_from_keypoints(pixels, scores, MIN_SCORE)
         marks = blazepose.landmarks(self._blazepose, color, regions)
@@ -70,7 +71,7 @@ class DefaultEstimator(Estimator):
             pixels=np.concatenate([pixels, extra], axis=1),
             scores=np.concatenate([scores, extra_scores], axis=1),
             boxes=boxes,
-            person_scores=scores.mean(axis=1),
+            person_scores=people,
             world=np.where(agrees[:, None, None], marks.world, np.nan),
         )
 

@@ -1,40 +1,48 @@
-"""MoveNet multipose as a finder of people: one pass over the whole image."""
+"""MoveNet multipose: everybody with one pass over the whole image, as an estimator and as a finder for others."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from pose_perception.datatypes import FloatArray, PoseEstimates
+from pose_perception.human.estimators.base import EstimationConfig, Estimator
 from pose_perception.human.estimators.movenet import decode_multipose
+from pose_perception.human.topology import COCO_17
 from pose_perception.networks.runtime import Network, load_network
 
-# The longer side of the network input, px, and the shapes that images are fitted into: landscape and portrait of 4:3
-# and 16:9, and square for everything else. Few shapes mean few networks to convert and to hold.
-_LONG_SIDE = 384
-INPUT_SIZES = ((288, 384), (224, 384), (384, 288), (384, 224), (384, 384))
-_CAMERA_SIZES = INPUT_SIZES[:2]
+# The longer side of the network input, px: to find people, and to place their joints as well.
+_FINDER_SIDE = 384
+_JOINTS_SIDE = 512
+_SIZE_MULTIPLE = 32
 # A centre with less than this is noise: measured on COCO pictures, docs/estimators.md.
 _MIN_CENTER = 0.15
 
 
 class MovenetFinder:
-    """Finds people of any number with rough keypoints."""
+    """Finds people of any number with rough keypoints; the networks load when an image of their shape comes.
 
-    def __init__(self, device: str) -> None:
-        """Prepare for a device; the networks load when an image of their shape comes."""
+    Args:
+        device: auto, cuda or cpu.
+        long_side: The longer side of the network input, px; a multiple of 32.
+    """
+
+    def __init__(self, device: str, long_side: int = _FINDER_SIDE) -> None:
         self._device = device
+        self._sizes = input_sizes(long_side)
         self._networks: dict[tuple[int, int], Network] = {}
 
     def warm_up(self) -> None:
         """Load and run the networks for the images that cameras send."""
-        for size in _CAMERA_SIZES:
+        for size in self._sizes[:2]:
             self._network(size).warm_up(largest=1)
 
     def load_all(self) -> None:
         """Load the networks for images of every shape."""
-        for size in INPUT_SIZES:
+        for size in self._sizes:
             self._network(size)
 
     def find(self, color: npt.NDArray[np.uint8]) -> PoseEstimates:
@@ -43,7 +51,7 @@ class MovenetFinder:
         The same person may occur twice.
         """
         height, width = color.shape[:2]
-        size = _fitting_size(height, width)
+        size = fitting_size(height, width, self._sizes)
         scale = min(size[0] / height, size[1] / width)
         inner = (max(1, round(width * scale)), max(1, round(height * scale)))
         image = np.zeros((1, *size, 3), np.uint8)
@@ -65,11 +73,46 @@ class MovenetFinder:
         return self._networks[size]
 
 
-def _fitting_size(height: int, width: int) -> tuple[int, int]:
-    """Return the smallest input that holds the image with its longer side at full size."""
-    scale = _LONG_SIDE / max(height, width)
-    fitting = [s for s in INPUT_SIZES if s[0] >= round(height * scale) and s[1] >= round(width * scale)]
+class MovenetMultiposeEstimator(Estimator):
+    """Bottom-up: one pass over the whole image finds people and places their joints, at a higher resolution."""
+
+    topology = COCO_17
+
+    def __init__(self, device: str, _: EstimationConfig | None = None) -> None:
+        """Prepare for a device (auto, cuda or cpu)."""
+        self._finder = MovenetFinder(device, _JOINTS_SIDE)
+
+    def estimate(self, color: npt.NDArray[np.uint8], boxes: FloatArray, find: bool) -> PoseEstimates:
+        """See `Estimator.estimate`."""
+        return self._finder.find(color)
+
+    def warm_up(self) -> None:
+        """See `Estimator.warm_up`."""
+        self._finder.warm_up()
+
+    def load_all(self) -> None:
+        """See `Estimator.load_all`."""
+        self._finder.load_all()
+
+
+def input_sizes(long_side: int) -> tuple[tuple[int, int], ...]:
+    """Return the inputs (height, width) into which images are fitted; few, so that few networks must be held.
+
+    Landscape in 4:3 and 16:9 first, as most cameras send it, then portrait, and square for everything else.
+    """
+    landscape = [(_rounded_up(long_side * short / long), long_side) for long, short in ((4, 3), (16, 9))]
+    return (*landscape, *((width, height) for height, width in landscape), (long_side, long_side))
+
+
+def fitting_size(height: int, width: int, sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """Return the smallest of the inputs that holds an image with its longer side at full size."""
+    scale = sizes[-1][0] / max(height, width)
+    fitting = [s for s in sizes if s[0] >= round(height * scale) and s[1] >= round(width * scale)]
     return min(fitting, key=lambda s: s[0] * s[1])
+
+
+def _rounded_up(side: float) -> int:
+    return -(-round(side) // _SIZE_MULTIPLE) * _SIZE_MULTIPLE
 
 
 def _inside(boxes: FloatArray, width: int, height: int) -> FloatArray:
