@@ -1,7 +1,7 @@
 """Download one archive with pip, as it lies there: `python pip_download.py PROJECT DESTINATION`.
 
 `pip download` runs the setup.py of an sdist to learn what it needs, and pip has no other public way to its files. So
-this uses the parts of pip that find and fetch them (the same since pip 20), with all settings of the user: indexes,
+this uses the parts of pip that find and fetch them (tried with pip 22 to 26), with all settings of the user: indexes,
 mirrors, folders, proxies, certificates, passwords. It is a script of its own because pip may belong to another Python.
 """
 
