@@ -83,6 +83,11 @@ def find_each_once(
     return people.select(suppress_duplicates(people, MIN_SCORE, _DUPLICATE_SIMILARITY))
 
 
+def are_new(found: FloatArray, known: FloatArray) -> npt.NDArray[np.bool_]:
+    """Return which of M found boxes (M, 4) are of none of the people in the known boxes (N, 4), shape (M,)."""
+    return (box_overlap(found, known) < _SAME_BOX).all(axis=1)
+
+
 def join_boxes(known: FloatArray, found: FloatArray) -> FloatArray:
     """Return the boxes at which a top-down estimator looks: those known, and those found that are new.
 
