@@ -12,12 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pose_perception.datatypes import PoseEstimates
-from pose_perception.errors import InvalidInputError
+from pose_perception.datatypes import FloatArray, PoseEstimates
+from pose_perception.evaluation.labels import Labels, read_labels
 from pose_perception.recording.images import read_color
 
 _COCO = 17
-_PERSON = 1  # COCO's category
+
+FindPeople = Callable[[npt.NDArray[np.uint8], FloatArray], PoseEstimates]
+"""Takes an RGB picture and the true boxes of the people in it, shape (N, 4), px; returns each person once."""
 
 
 class CocoFigures(NamedTuple):
@@ -28,6 +30,7 @@ class CocoFigures(NamedTuple):
         ms: Mean time a picture, milliseconds, without reading the file.
         people: People found in all pictures.
         results: One entry a person in COCO's results format.
+        median_ms: Median time a picture, milliseconds.
     """
 
     ap: float
@@ -37,6 +40,7 @@ class CocoFigures(NamedTuple):
     ms: float
     people: int
     results: list[dict[str, Any]]
+    median_ms: float
 
 
 def evaluate_coco(
@@ -50,46 +54,71 @@ def evaluate_coco(
         images: Folder of the pictures.
 
     Raises:
-        InvalidInputError: the labels cannot be read or a picture is missing.
+        InvalidInputError: the labels cannot be used or a picture is missing.
     """
+    return evaluate_labels(lambda color, _: find_people(color), read_labels(annotations, images))
+
+
+def evaluate_labels(find_people: FindPeople, labels: Labels) -> CocoFigures:
+    """Run an estimator on labelled pictures and compare.
+
+    Args:
+        find_people: The estimator. The first picture of each size is run twice, and timed the second time: networks
+            may load when a picture first needs them.
+        labels: What is true.
+
+    Raises:
+        InvalidInputError: a picture cannot be read.
+    """
+    results: list[dict[str, Any]] = []
+    times_s: list[float] = []
+    sizes = set()
+    for picture in labels.pictures:
+        color, boxes = read_color(picture.path), picture.boxes
+        if color.shape not in sizes:
+            sizes.add(color.shape)
+            find_people(color, boxes)
+        start = time.perf_counter()
+        people = find_people(color, boxes)
+        times_s.append(time.perf_counter() - start)
+        results += coco_results(people, picture.id, labels.person)
+    ap, ap50, ap75, ar = compare(results, labels)
+    mean_ms, median_ms = 1e3 * float(np.mean(times_s)), 1e3 * float(np.median(times_s))
+    return CocoFigures(ap, ap50, ap75, ar, mean_ms, len(results), results, median_ms)
+
+
+def compare(results: list[dict[str, Any]], labels: Labels) -> tuple[float, float, float, float]:
+    """Return AP, AP50, AP75 and AR of results in COCO's format, as pycocotools defines them."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
+    if not results:
+        return 0.0, 0.0, 0.0, 0.0
     with contextlib.redirect_stdout(io.StringIO()):
-        try:
-            truth = COCO(str(annotations))
-        except (OSError, ValueError, AssertionError) as error:
-            raise InvalidInputError(f"cannot read the labels {annotations}: {error}") from error
-        results, seconds = _run(find_people, truth.loadImgs(truth.getImgIds()), images)
-        if not results:
-            return CocoFigures(0.0, 0.0, 0.0, 0.0, 1e3 * seconds / max(len(truth.imgs), 1), 0, [])
-        evaluation = COCOeval(truth, truth.loadRes([dict(r) for r in results]), "keypoints")
+        truth = COCO()
+        truth.dataset = labels.as_coco()
+        truth.createIndex()
+        evaluation = COCOeval(truth, truth.loadRes([dict(result) for result in results]), "keypoints")
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
-    ap, ap50, ap75, _, _, ar = evaluation.stats[:6]
-    return CocoFigures(ap, ap50, ap75, ar, 1e3 * seconds / len(truth.imgs), len(results), results)
+    ap, ap50, ap75, _, _, ar = map(float, evaluation.stats[:6])
+    return ap, ap50, ap75, ar
 
 
-def _run(
-    find_people: Callable[[npt.NDArray[np.uint8]], PoseEstimates], pictures: list[dict[str, Any]], images: Path
-) -> tuple[list[dict[str, Any]], float]:
-    results: list[dict[str, Any]] = []
-    seconds = 0.0
-    for picture in pictures:
-        color = read_color(images / picture["file_name"])
-        start = time.perf_counter()
-        people = find_people(color)
-        seconds += time.perf_counter() - start
-        results += [_coco_result(picture["id"], people, i) for i in range(len(people))]
-    return results, seconds
+def coco_results(people: PoseEstimates, image_id: Any, person: int) -> list[dict[str, Any]]:
+    """Return people in COCO's results format; a keypoint without an opinion becomes (0, 0) with score 0.
 
-
-def _coco_result(image_id: int, people: PoseEstimates, i: int) -> dict[str, Any]:
-    keypoints = np.nan_to_num(np.concatenate([people.pixels[i, :_COCO], people.scores[i, :_COCO, None]], axis=1))
-    return {
-        "image_id": image_id,
-        "category_id": _PERSON,
-        "keypoints": [float(value) for value in keypoints.ravel()],
-        "score": float(people.person_scores[i]),
-    }
+    Args:
+        people: N people, COCO's 17 keypoints first.
+        image_id: As the labels name the picture.
+        person: Number of their category.
+    """
+    pixels, scores = people.pixels[:, :_COCO], people.scores[:, :_COCO]
+    known = np.isfinite(pixels).all(axis=2) & np.isfinite(scores)
+    keypoints = np.concatenate([pixels.round(2), scores[..., None].round(5)], axis=2)
+    keypoints = np.where(known[..., None], keypoints, 0.0).reshape(len(people), -1)
+    return [
+        {"image_id": image_id, "category_id": person, "keypoints": values.tolist(), "score": float(score)}
+        for values, score in zip(keypoints, people.person_scores, strict=True)
+    ]
