@@ -59,13 +59,12 @@ def run_coco(args: argparse.Namespace) -> int:
 
 
 def _coco_table(figures: CocoFigures, labels: Labels) -> list[str]:
-    pictures = len(labels.pictures)
     return [
         f"AP     {figures.ap:.3f}",
         f"AP50   {figures.ap50:.3f}",
         f"AP75   {figures.ap75:.3f}",
         f"AR     {figures.ar:.3f}",
-        f"time   {figures.ms:.1f} ms a picture (mean of {pictures}; median {figures.median_ms:.1f}) from RGB to "
-        "keypoints; the networks were warm: the first picture of each size is run once before",
-        f"people {figures.people} found, {labels.people} labelled",
+        f"time   {figures.ms:.1f} ms a picture (median {figures.median_ms:.1f}), from RGB to keypoints, after a first "
+        "run on a picture of the same size",
+        f"people {figures.people} found in {len(labels.pictures)} pictures, {labels.people} labelled",
     ]

@@ -14,9 +14,10 @@ import numpy.typing as npt
 
 from pose_perception.datatypes import FloatArray, PoseEstimates
 from pose_perception.evaluation.labels import Labels, read_labels
+from pose_perception.human.topology import COCO_17
 from pose_perception.recording.images import read_color
 
-_COCO = 17
+_COCO = len(COCO_17)
 
 FindPeople = Callable[[npt.NDArray[np.uint8], FloatArray], PoseEstimates]
 """Takes an RGB picture and the true boxes of the people in it, shape (N, 4), px; returns each person once."""
@@ -117,7 +118,7 @@ def coco_results(people: PoseEstimates, image_id: Any, person: int) -> list[dict
     pixels, scores = people.pixels[:, :_COCO], people.scores[:, :_COCO]
     known = np.isfinite(pixels).all(axis=2) & np.isfinite(scores)
     keypoints = np.concatenate([pixels.round(2), scores[..., None].round(5)], axis=2)
-    keypoints = np.where(known[..., None], keypoints, 0.0).reshape(len(people), -1)
+    keypoints = np.where(known[..., None], keypoints, 0.0).reshape(len(people), 3 * _COCO)
     return [
         {"image_id": image_id, "category_id": person, "keypoints": values.tolist(), "score": float(score)}
         for values, score in zip(keypoints, people.person_scores, strict=True)
