@@ -163,6 +163,17 @@ class Resize(nn.Module):
         return functional.interpolate(x, self.size, mode="bilinear", align_corners=False)
 
 
+class Doubling(nn.Module):
+    """Bilinear resampling to twice the size as TensorFlow 1 did it: cell i of the result lies at i / 2."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Turn (N, C, H, W) into (N, C, 2 H, 2 W)."""
+        height, width = x.shape[2:]
+        x = functional.pad(x, (0, 1, 0, 1), mode="replicate")
+        x = functional.interpolate(x, (2 * height + 1, 2 * width + 1), mode="bilinear", align_corners=True)
+        return x[..., : 2 * height, : 2 * width]
+
+
 class DepthToSpace(nn.Module):
     """Move blocks of channels into space; TensorFlow counts the block outside of the channel."""
 

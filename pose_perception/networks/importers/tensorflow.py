@@ -18,7 +18,10 @@ from torch import Tensor, nn
 
 from pose_perception.errors import UnsupportedNetworkError
 from pose_perception.networks.importers import layers
-from pose_perception.networks.importers.graph import Graph, GraphBuilder
+from pose_perception.networks.importers.graph import INPUT, Graph, GraphBuilder
+
+# Axes of the graph (N, H, W, C) where the layers have (N, C, H, W).
+_CHANNELS_FIRST_AXIS = (0, 2, 3, 1)
 
 
 @dataclass(frozen=True)
@@ -161,6 +164,9 @@ class _TensorflowImporter:
         bias, fused = self._fused(node)
         return layers.Convolution(weight, bias, fused=fused, **self._window(node, tuple(weight.shape[2:])))
 
+    def _make_conv2d(self, node: TensorflowNode) -> nn.Module:
+        return self._make_fusedconv2d(node)
+
     def _make_fuseddepthwiseconv2dnative(self, node: TensorflowNode) -> nn.Module:
         weight = self._weight(node.inputs[1])  # (height, width, channels, multiplier)
         height, width, channels, multiplier = weight.shape
@@ -173,18 +179,61 @@ class _TensorflowImporter:
         return self._make_fuseddepthwiseconv2dnative(node)
 
     def _make_addv2(self, node: TensorflowNode) -> nn.Module:
-        if any(name in self._graph.constants for name in node.inputs):
-            raise UnsupportedNetworkError(f"{node.name}: adding a constant is not supported")
-        return layers.Elementwise("add")
+        return self._elementwise("add", node)
+
+    def _make_add(self, node: TensorflowNode) -> nn.Module:
+        return self._elementwise("add", node)
+
+    def _make_mul(self, node: TensorflowNode) -> nn.Module:
+        return self._elementwise("mul", node)
+
+    def _elementwise(self, operator: str, node: TensorflowNode) -> nn.Module:
+        constants = [self._graph.constants[name] for name in node.inputs if name in self._graph.constants]
+        if any(constant.size != 1 for constant in constants):
+            raise UnsupportedNetworkError(f"{node.name}: of constants only single numbers are supported")
+        return layers.Elementwise(operator, torch.tensor(float(constants[0])) if constants else None)
+
+    def _make_relu(self, _: TensorflowNode) -> nn.Module:
+        return nn.ReLU()
+
+    def _make_relu6(self, _: TensorflowNode) -> nn.Module:
+        return nn.ReLU6()
+
+    def _make_mean(self, node: TensorflowNode) -> nn.Module:
+        axes = [_CHANNELS_FIRST_AXIS[axis] for axis in self._integers(node.inputs[1])]
+        return layers.Mean(axes, bool(node.attributes.get("keep_dims")))
+
+    def _make_concatv2(self, node: TensorflowNode) -> nn.Module:
+        return layers.Concatenate(_CHANNELS_FIRST_AXIS[int(self._graph.constants[node.inputs[-1]])])
+
+    def _make_maxpool(self, node: TensorflowNode) -> nn.Module:
+        kernel = tuple(node.attributes["ksize"][1:3])
+        window = self._window(node, kernel)
+        return layers.MaxPool(kernel, window["stride"], window["padding"])
 
     def _make_sigmoid(self, _: TensorflowNode) -> nn.Module:
         return nn.Sigmoid()
 
     def _make_resizebilinear(self, node: TensorflowNode) -> nn.Module:
-        if not node.attributes.get("half_pixel_centers") or node.attributes.get("align_corners"):
-            raise UnsupportedNetworkError(f"{node.name}: only half-pixel centres are supported")
+        if node.attributes.get("align_corners"):
+            raise UnsupportedNetworkError(f"{node.name}: aligned corners are not supported")
+        if not node.attributes.get("half_pixel_centers"):
+            return self._doubling(node)
         height, width = self._integers(node.inputs[1])
         return layers.Resize((height, width))
+
+    def _doubling(self, node: TensorflowNode) -> nn.Module:
+        """Make the resampling of TensorFlow 1, which is only known here for maps that get twice as large.
+
+        A size that the graph holds as a constant belongs to the input size that it was exported with.
+        """
+        entry = next(entry for entry in self._graph.nodes.values() if entry.kind == "Placeholder")
+        wanted = self._integers(node.inputs[1])
+        for axis, (target, own) in enumerate(zip(wanted, self.builder.shape(node.inputs[0])[2:], strict=True)):
+            entered, now = int(entry.attributes["shape"]["dim"][1 + axis]["size"]), self.builder.shape(INPUT)[2 + axis]
+            if target * now != 2 * own * entered:
+                raise UnsupportedNetworkError(f"{node.name}: without half-pixel centres only doubling is supported")
+        return layers.Doubling()
 
     def _integers(self, name: str) -> list[int]:
         """Compute a size that the graph derives from the shape of a tensor."""
