@@ -20,3 +20,14 @@ def test_bad_sets_are_refused() -> None:
         Topology("bad", ("nose", "nose"), ())
     with pytest.raises(ConfigurationError, match="tail"):
         Topology("bad", ("nose",), (("nose", "tail"),))
+
+
+@pytest.mark.parametrize("topology", [COCO_17, BODY_33])
+def test_a_mirror_swaps_left_and_right(topology: Topology) -> None:
+    mirrored = topology.mirrored
+    assert [mirrored[i] for i in mirrored] == list(range(len(topology)))
+    for name, other in zip(topology.keypoints, mirrored, strict=True):
+        if "left" in name or "right" in name:
+            assert topology.keypoints[other] != name
+        else:
+            assert topology.keypoints[other] == name

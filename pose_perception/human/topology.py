@@ -40,6 +40,13 @@ class Topology:
         """Position of each name."""
         return {name: i for i, name in enumerate(self.keypoints)}
 
+    @cached_property
+    def mirrored(self) -> tuple[int, ...]:
+        """For each keypoint the position of the one that takes its place in a mirror."""
+        swap = {"left": "right", "right": "left"}
+        words = [name.split("_") for name in self.keypoints]
+        return tuple(self.index["_".join(swap.get(word, word) for word in name)] for name in words)
+
 
 # The order of COCO's annotations: cocodataset `person_keypoints`, category "keypoints".
 _COCO_KEYPOINTS = (

@@ -28,6 +28,8 @@ _COCO = len(COCO_SIGMAS)
 # BlazePose speaks for the same body when its joints lie this close to Thunder's, as a part of the person's size.
 _MAX_DISAGREEMENT = 0.10
 _MIN_PRESENCE = 0.5
+# So many people are looked at mirrored, too; in a crowd the time goes to the people.
+_MOST_MIRRORED = 4
 
 
 class DefaultEstimator(Estimator):
@@ -44,7 +46,7 @@ class DefaultEstimator(Estimator):
     def estimate(self, color: npt.NDArray[np.uint8], boxes: FloatArray, find: bool) -> PoseEstimates:
         """See `Estimator.estimate`."""
         boxes, found = join_people(boxes, self._finder.find(color) if find else None)
-        pixels, scores = self._thunder.place(color, boxes)
+        pixels, scores = self._thunder.place(color, boxes, mirror=len(boxes) <= _MOST_MIRRORED)
         return self._with_landmarks(color, pixels, scores, person_scores(scores, found))
 
     def warm_up(self) -> None:

@@ -21,7 +21,11 @@ from pose_perception.human.topology import COCO_17
 from pose_perception.networks.runtime import load_network
 
 # Side of the crop over the longer side of a person's box: the best of 1.0 to 1.5 on COCO pictures.
-_CROP_SCALE = 1.2
+_CROP_SCALE = 1.15
+# Both sights of a joint, direct and mirrored, count when they are this close, as a part of the longer side of the box.
+_MAX_APART = 0.05
+_TINY = 1e-9
+_MIRRORED = list(COCO_17.mirrored)
 
 
 class MovenetSingle:
@@ -39,18 +43,37 @@ class MovenetSingle:
         """Run every batch size once."""
         self._network.warm_up()
 
-    def place(self, color: npt.NDArray[np.uint8], boxes: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def place(
+        self, color: npt.NDArray[np.uint8], boxes: FloatArray, mirror: bool = False
+    ) -> tuple[FloatArray, FloatArray]:
         """Return COCO's 17 keypoints (N, 17, 2), px, and their scores (N, 17).
 
         Args:
             color: RGB image with shape (H, W, 3).
             boxes: Around the people, (x0, y0, x1, y1) with shape (N, 4), px.
+            mirror: Look at each crop mirrored too and average: more accurate, and twice the work.
         """
         size = self._network.input_size[0]
         crops, squares = square_crops(color, boxes, _CROP_SCALE, size)
+        if mirror:
+            crops = np.concatenate([crops, crops[:, :, ::-1]])
         poses = decode_single_pose(self._network(crops))
-        pixels = squares[:, None, :2] + poses.pixels * (squares[:, None, 2:] / size)
-        return pixels, poses.scores.astype(np.float64)
+        pixels, scores = poses.pixels.astype(np.float64), poses.scores.astype(np.float64)
+        if mirror:
+            pixels, scores = _average(pixels, scores, size)
+        return squares[:, None, :2] + pixels * (squares[:, None, 2:] / size), scores
+
+
+def _average(pixels: FloatArray, scores: FloatArray, size: int) -> tuple[FloatArray, FloatArray]:
+    """Join N direct and N mirrored sights (2 N, 17, ...) into N; the surer one wins where they do not agree."""
+    direct, mirrored = np.split(pixels, 2)
+    mirrored = np.stack([size - mirrored[..., 0], mirrored[..., 1]], axis=-1)[:, _MIRRORED]
+    sights, sure = np.stack([direct, mirrored]), np.stack(np.split(scores, 2))
+    sure[1] = sure[1][:, _MIRRORED]
+    best = np.where((sure[0] >= sure[1])[..., None], *sights)
+    agrees = np.linalg.norm(sights - best, axis=-1) < _MAX_APART * size / _CROP_SCALE
+    weight = np.where(agrees, sure**2, 0)[..., None] + _TINY
+    return (weight * sights).sum(axis=0) / weight.sum(axis=0), sure.mean(axis=0)
 
 
 class MovenetSingleEstimator(Estimator):
