@@ -19,6 +19,9 @@ _PASSED_ON = (
     "compressed",
     "device",
     "estimator",
+    "network_file",
+    "decoding",
+    "grouping",
     "detect_every",
     "publish_tf",
     "params_file",
@@ -57,6 +60,11 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument("rviz", default_value="false", description="Show it in RViz"),
             DeclareLaunchArgument("device", default_value="", description="auto, cuda or cpu"),
             DeclareLaunchArgument("estimator", default_value="", description="Keypoint estimator"),
+            DeclareLaunchArgument(
+                "network_file", default_value="", description="Trained network that you bring, for onnx and others"
+            ),
+            DeclareLaunchArgument("decoding", default_value="", description="What the results of the ONNX file mean"),
+            DeclareLaunchArgument("grouping", default_value="", description="Of deepcut: fast or exact"),
             DeclareLaunchArgument(
                 "detect_every", default_value="", description="Search the whole image every so many frames"
             ),

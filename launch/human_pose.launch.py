@@ -14,7 +14,23 @@ from launch import LaunchContext, LaunchDescription
 
 _SHARE = Path(get_package_share_directory("pose_perception"))
 # What may be said here instead of in the file of parameters, and its type. Empty leaves the file's value.
-_PARAMETERS = {"device": str, "estimator": str, "detect_every": int, "publish_tf": bool, "compressed": bool}
+_PARAMETERS = {
+    "device": str,
+    "estimator": str,
+    "network_file": str,
+    "decoding": str,
+    "grouping": str,
+    "detect_every": int,
+    "publish_tf": bool,
+    "compressed": bool,
+}
+# The parameters of which the argument is only the end of the name.
+_FULL_NAMES = {
+    "network_file": "estimation.network_file",
+    "decoding": "estimation.decoding",
+    "grouping": "estimation.grouping",
+    "compressed": "input.compressed",
+}
 _TOPICS = {
     "color/image": "color_image",
     "color/camera_info": "color_camera_info",
@@ -41,6 +57,11 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument("device", default_value="", description="auto, cuda or cpu"),
             DeclareLaunchArgument("estimator", default_value="", description="Keypoint estimator"),
             DeclareLaunchArgument(
+                "network_file", default_value="", description="Trained network that you bring, for onnx and others"
+            ),
+            DeclareLaunchArgument("decoding", default_value="", description="What the results of the ONNX file mean"),
+            DeclareLaunchArgument("grouping", default_value="", description="Of deepcut: fast or exact"),
+            DeclareLaunchArgument(
                 "detect_every", default_value="", description="Search the whole image every so many frames"
             ),
             DeclareLaunchArgument("publish_tf", default_value="", description="Publish TF frames body_<id>"),
@@ -58,9 +79,9 @@ def generate_launch_description() -> LaunchDescription:
 
 def _start(context: LaunchContext) -> list[Node]:
     values = {name: LaunchConfiguration(name).perform(context) for name in (*_PARAMETERS, *_TOPICS.values())}
-    overrides = {name: _parse(values[name], kind) for name, kind in _PARAMETERS.items() if values[name]}
-    if "compressed" in overrides:
-        overrides["input.compressed"] = overrides.pop("compressed")
+    overrides = {
+        _FULL_NAMES.get(name, name): _parse(values[name], kind) for name, kind in _PARAMETERS.items() if values[name]
+    }
     remappings = [(topic, values[argument]) for topic, argument in _TOPICS.items() if values[argument] != topic]
     if ("color/image", values["color_image"]) in remappings:
         # Which of the two the node reads may be said in the file of parameters too.

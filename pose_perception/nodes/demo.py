@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import argparse
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pose_perception.errors import ConfigurationError
+from pose_perception.human.estimators.options import add_estimator_options, estimation_config
 
 _SIMULATED_S = 30.0
 _DEFAULT_RATE_HZ = 15.0
@@ -59,8 +60,7 @@ def add_parser(subparsers: Any) -> None:
         help=f"seconds to measure; 0 is until Ctrl-C (default: a recording once, {_SIMULATED_S:g} s of simulation)",
     )
     parser.add_argument("--headless", action="store_true", help="print the table at the end only")
-    parser.add_argument("--device", default="auto", choices=("auto", "cuda", "cpu"), help="where the networks run")
-    parser.add_argument("--estimator", default="default", help="keypoint estimator")
+    add_estimator_options(parser)
     parser.add_argument("--rate", type=float, metavar="HZ", help=f"images a second (default {_DEFAULT_RATE_HZ:g})")
     parser.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="for picture, recording and logs")
     for name in ("color", "depth", "camera-info"):
@@ -95,7 +95,7 @@ def make_plan(args: argparse.Namespace) -> DemoPlan:
     Raises:
         PosePerceptionError: they make no sense, or the bag cannot be used.
     """
-    perception: dict[str, object] = {"device": args.device, "estimator": args.estimator}
+    perception = _perception(args)
     rate_hz = _DEFAULT_RATE_HZ if args.rate is None else args.rate
     if args.duration is not None and not 0 <= args.duration < math.inf:
         raise ConfigurationError(f"--duration must be 0 (until Ctrl-C) or a positive number, got {args.duration}")
@@ -117,6 +117,15 @@ def make_plan(args: argparse.Namespace) -> DemoPlan:
     limit_s = _SIMULATED_S if args.duration is None else limit_s
     camera = ("simulated_camera", {"rate_hz": rate_hz})
     return DemoPlan("simulated people", "simulation", camera, perception, duration_s=limit_s)
+
+
+def _perception(args: argparse.Namespace) -> dict[str, object]:
+    estimation = asdict(estimation_config(args))
+    if args.network_file:
+        # The node runs in a folder of its own choice.
+        estimation["network_file"] = str(Path(args.network_file).resolve())
+    options = {f"estimation.{name}": value for name, value in estimation.items()}
+    return {"device": args.device, "estimator": args.estimator, **options}
 
 
 def _plan_bag(
