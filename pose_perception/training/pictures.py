@@ -78,7 +78,8 @@ def read_shard(folder: Path) -> Iterator[TrainingPicture]:
         picture, keypoints, visible, boxes = (labels[k] for k in ("picture", "keypoints", "visible", "boxes"))
     for i in range(PICTURES):
         color = cv2.cvtColor(cv2.imread(str(folder / f"{i:03}.jpg")), cv2.COLOR_BGR2RGB)
-        instances = cv2.imread(str(folder / f"{i:03}.png"), cv2.IMREAD_GRAYSCALE)
+        mask = folder / f"{i:03}.png"
+        instances = cv2.imread(str(mask), cv2.IMREAD_GRAYSCALE) if mask.exists() else None
         here = picture == i
         yield TrainingPicture(color, instances, keypoints[here], visible[here], boxes[here])
 

@@ -1,0 +1,149 @@
+"""DeepPose: joints by regression, first from the person, then each from its own surroundings.
+
+After Toshev and Szegedy, DeepPose: Human Pose Estimation via Deep Neural Networks, 2014. Differences: the convolutions
+are those of MoveNet Thunder (MobileNetV2 with a feature pyramid, Apache-2.0), which see real pictures well and are not
+trained further; the fully connected layers are smaller; every joint also has a reliability. Trained by
+`pose_perception.training.deeppose`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from safetensors.torch import load
+from torch import Tensor, nn
+
+from pose_perception.errors import WeightsError
+from pose_perception.networks.importers.graph import Graph
+from pose_perception.networks.importers.tensorflow import import_tensorflow, read_tfjs
+
+JOINTS = 17
+STAGES = ("stage_1", "stage_2", "stage_3")
+INPUT_SIZES = (256, 96, 96)
+"""Side of the square crops of each stage, px."""
+
+_GRAPH = "StatefulPartitionedCall/center_net_mobile_net_v2fpn_feature_extractor/model_1/"
+_ENTRANCE = "StatefulPartitionedCall/sub_1"
+# The pyramid's last level (a cell per 4 px, 24 channels) and its first sum (16 px, 64 channels).
+_FEATURES = {"fine": f"{_GRAPH}re_lu_2/Relu", "coarse": f"{_GRAPH}tf.__operators__.add/AddV2"}
+_FINE, _COARSE = 24, 64
+# Pixels enter as -1 to 1; the factor as the graph stores it: 2/255 in float16.
+_SCALE, _OFFSET = 0.007843017578125, -1.0
+_WIDTH, _NARROW, _HIDDEN = 128, 64, 512
+# Grid of coarse cells from which on the head halves it once more.
+_LARGE_GRID = 12
+
+
+def build_trunk(topology: bytes, weights: bytes, side: int) -> Graph:
+    """Return Thunder's convolutions up to the features `fine` and `coarse`, channels last.
+
+    Args:
+        topology: Its `.json` file.
+        weights: Its `.bin` file.
+        side: Of the square input, px; a multiple of 32.
+    """
+    return import_tensorflow(read_tfjs(topology, weights), _ENTRANCE, (side, side), _FEATURES, _SCALE, _OFFSET)
+
+
+class Regressor(nn.Module):
+    """Regresses joints from the features of a crop.
+
+    Args:
+        side: Of the crop, px.
+        dropout: Share of the hidden units left out while training.
+    """
+
+    def __init__(self, side: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        stride = 2 if side // 16 >= _LARGE_GRID else 1
+        cells = (side // 16 // stride) ** 2
+        self.reduce = _convolution(_FINE, _NARROW, 4, 4, 0)
+        self.mix = nn.Sequential(
+            _convolution(_NARROW + _COARSE, _WIDTH, 3, stride, 1), _convolution(_WIDTH, _NARROW, 1, 1, 0)
+        )
+        self.hidden = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(_NARROW * cells, _HIDDEN),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(_HIDDEN, _HIDDEN),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+        )
+        self.joints = nn.Linear(_HIDDEN, JOINTS * 3)
+
+    def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        """Return (x, y, reliability logit) of each joint, shape (N, 17, 3).
+
+        Positions are relative to the middle of the crop, in sides of the crop.
+
+        Args:
+            fine: Features with shape (N, side / 4, side / 4, 24).
+            coarse: Features with shape (N, side / 16, side / 16, 64).
+        """
+        fine, coarse = (x.permute(0, 3, 1, 2).float() for x in (fine, coarse))
+        mixed = self.mix(torch.cat([self.reduce(fine), coarse], dim=1))
+        return self.joints(self.hidden(mixed)).unflatten(1, (JOINTS, 3))
+
+
+class DeepPose(nn.Module):
+    """Trunk and regressors of stages that look at crops of one size.
+
+    Args:
+        trunk: See `build_trunk`.
+        regressors: One a result.
+    """
+
+    def __init__(self, trunk: Graph, regressors: Sequence[Regressor]) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.regressors = nn.ModuleList(regressors)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return one tensor (N, 17, 3) a stage: x and y from the middle in sides of the crop, and the reliability.
+
+        Args:
+            images: RGB 0 to 255 with shape (N, side, side, 3), any type.
+        """
+        features = self.trunk(images)
+        results = [regressor(*features) for regressor in self.regressors]
+        return tuple(torch.cat([r[..., :2], r[..., 2:].sigmoid()], dim=2) for r in results)
+
+    def half(self) -> DeepPose:
+        """Turn the trunk into half precision: the regressors are small, and make coordinates."""
+        self.trunk.half()
+        return self
+
+
+def build_network(content: Sequence[bytes], input_size: tuple[int, int], outputs: tuple[str, ...]) -> DeepPose:
+    """Build the network that gives the results of some stages.
+
+    Args:
+        content: Thunder's two files and the trained regressors (safetensors).
+        input_size: (height, width) of the crops, px.
+        outputs: Names among `STAGES`.
+
+    Raises:
+        WeightsError: the trained file does not fit.
+    """
+    topology, weights, trained = content
+    try:
+        state = {name: value.float() for name, value in load(trained).items()}
+        regressors = [_load_regressor(state, stage, input_size[0]) for stage in outputs]
+    except Exception as error:  # safetensors' own errors share no base class with torch's
+        raise WeightsError(f"these are no weights of DeepPose: {error}") from error
+    return DeepPose(build_trunk(topology, weights, input_size[0]), regressors).eval()
+
+
+def _load_regressor(state: dict[str, Tensor], stage: str, side: int) -> Regressor:
+    regressor = Regressor(side)
+    own = {name.removeprefix(f"{stage}."): value for name, value in state.items() if name.startswith(f"{stage}.")}
+    regressor.load_state_dict(own, strict=True)
+    return regressor
+
+
+def _convolution(channels: int, width: int, kernel: int, stride: int, padding: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels, width, kernel, stride, padding, bias=False), nn.BatchNorm2d(width), nn.ReLU()
+    )

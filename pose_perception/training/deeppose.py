@@ -1,0 +1,312 @@
+"""Trains DeepPose's regressors, one stage after the other, on features of the frozen trunk.
+
+`python -m pose_perception.training.deeppose --stage 1`, then 2, then 3, then `--export`. It may be stopped at any time
+and run again. Training people come from `pose_perception.training.pictures`, and from real pictures that
+`pose_perception.training.labelling` labelled. Each round makes new views of people, adds their features to a store that
+forgets the oldest, and learns from that store. The stages after the first learn from errors like those that the stage
+before makes on people of the split `validation`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pose_perception.datatypes import FloatArray
+from pose_perception.human.estimators.crops import square_crops
+from pose_perception.human.estimators.deeppose import CROP_SCALE, joint_boxes, torso_sizes
+from pose_perception.networks.architectures.deeppose import INPUT_SIZES, STAGES, Regressor
+from pose_perception.networks.weights import cache_directory
+from pose_perception.training.crops import View, random_view
+from pose_perception.training.features import Features, compute_features
+from pose_perception.training.pictures import read_shard, shards
+
+CORRECT = 0.2  # in diameters of the torso, as PCK@0.2 counts
+_BATCH, _STEPS = 64, 80  # a round
+_STORE_ROUNDS = 4
+_RATE, _DECAY, _DROPOUT = 1e-3, 1e-2, 0.25
+# Beyond this error, in diameters of the torso, its size does not change the gradient.
+_HUBER = 0.05
+# Size of a person in the views from which crops are cut, px; the later stages look closer.
+_VIEW_SIZES = (205, 300, 300)
+_SAMPLES = (1300, 5000, 5000)  # a round: people, or joints
+# Errors on pictures that are not simulated are larger than those measured on simulated ones, and vary more.
+_ERROR_SCALE, _ERROR_SPREAD = 1.2, 0.4
+_REAL_EVERY = 5  # one shard in so many is of real pictures
+
+
+class Samples(NamedTuple):
+    """What a regressor learns from.
+
+    Attributes:
+        features: Of N crops.
+        targets: Positions from the middle of the crop in sides of the crop, shape (N, 17, 2).
+        states: 1 where the target is to be learnt, 0 for a keypoint outside of the picture, -1 for one that does not
+            matter, shape (N, 17).
+        sizes: Diameter of the torso in sides of the crop, shape (N,).
+    """
+
+    features: Features
+    targets: npt.NDArray[np.float32]
+    states: npt.NDArray[np.int8]
+    sizes: npt.NDArray[np.float32]
+
+
+class Cut(NamedTuple):
+    """Crops (N, S, S, 3) before their features are known; the rest as in `Samples`."""
+
+    crops: npt.NDArray[np.uint8]
+    targets: FloatArray
+    states: npt.NDArray[np.int8]
+    sizes: FloatArray
+
+
+def person_cut(view: View) -> Cut:
+    """Cut the crop of the first stage from a view."""
+    crops, squares = square_crops(view.color, view.box[None], CROP_SCALE, INPUT_SIZES[0])
+    side = squares[0, 2]
+    targets = (view.keypoints - squares[0, :2] - side / 2 + 0.5) / side
+    states = np.where(view.counts, 1, np.where(np.isfinite(view.keypoints[:, 0]), 0, -1))
+    size = _known_torso(view) / side
+    return Cut(crops, np.nan_to_num(targets)[None], states[None].astype(np.int8), np.array([size]))
+
+
+def joint_cut(view: View, stage: int, errors: FloatArray, rng: np.random.Generator) -> Cut:
+    """Cut the crops of a later stage around places that are wrong as those of the stage before.
+
+    Args:
+        view: The person.
+        stage: 1 for the second stage, 2 for the third.
+        errors: Of the stage before, (M, 17, 2) in diameters of the torso; NaN where not known.
+        rng: Source of the choice.
+    """
+    joints = np.flatnonzero(np.isfinite(view.keypoints[:, 0]) & view.counts)
+    drawn = errors[rng.integers(len(errors), size=17), np.arange(17)] * _ERROR_SCALE
+    drawn *= np.exp(rng.normal(0, _ERROR_SPREAD, (17, 1)))
+    true_size = _known_torso(view)
+    wrong = view.keypoints + true_size * np.nan_to_num(drawn)
+    box_side = (view.box[2:] - view.box[:2]).max()
+    known = np.isfinite(wrong).all()
+    size = torso_sizes(wrong[None], np.array([box_side]))[0] if known else true_size * np.exp(rng.normal(0, 0.15))
+    boxes = joint_boxes(wrong[joints], size, stage)
+    crops, squares = square_crops(view.color, boxes, 1.0, INPUT_SIZES[stage])
+    middle, side = squares[:, :2] + squares[:, 2:] / 2 - 0.5, squares[:, 2]
+    row = np.arange(len(joints))
+    targets = np.zeros((len(joints), 17, 2))
+    targets[row, joints] = (view.keypoints[joints] - middle) / side[:, None]
+    states = np.full((len(joints), 17), -1, np.int8)
+    # What is outside of the crop cannot be found, only be told to be unreliable.
+    states[row, joints] = np.abs(targets[row, joints]).max(axis=1, initial=0) < 0.5
+    return Cut(crops, targets, states, true_size / side)
+
+
+def _known_torso(view: View) -> float:
+    """Diameter of the torso, bounded as the estimator bounds it; from the box where the torso is not known."""
+    side = (view.box[2:] - view.box[:2]).max()
+    if not np.isfinite(view.keypoints).all():
+        known = np.where(np.isfinite(view.keypoints), view.keypoints, np.nanmean(view.keypoints, axis=0))
+        return float(torso_sizes(known[None], np.array([side]))[0])
+    return float(torso_sizes(view.keypoints[None], np.array([side]))[0])
+
+
+def draw_samples(stage: int, errors: FloatArray | None, folders: list[list[Path]], rng: np.random.Generator) -> Samples:
+    """Make the samples of one round.
+
+    Args:
+        stage: 0 to 2.
+        errors: See `joint_cut`; None for the first stage.
+        folders: Shards of simulated people, and shards of real pictures (may be empty).
+        rng: Source of the choice.
+    """
+    cuts: list[Cut] = []
+    while sum(len(cut.crops) for cut in cuts) < _SAMPLES[stage]:
+        pool = folders[1] if folders[1] and rng.integers(_REAL_EVERY) == 0 else folders[0]
+        for picture in read_shard(pool[rng.integers(len(pool))]):
+            if rng.random() < 0.5:
+                continue
+            for person in range(len(picture.boxes)):
+                view = random_view(picture, person, _VIEW_SIZES[stage], rng)
+                if view.counts.sum() >= 3:
+                    cuts.append(person_cut(view) if errors is None else joint_cut(view, stage, errors, rng))
+    return _with_features(cuts, stage)
+
+
+def _with_features(cuts: list[Cut], stage: int) -> Samples:
+    crops, targets, states, sizes = (np.concatenate(values) for values in zip(*cuts, strict=True))
+    features = compute_features(crops, INPUT_SIZES[stage])
+    return Samples(features, targets.astype(np.float32), states, sizes.astype(np.float32))
+
+
+def measure_errors(stage: int, regressor: Regressor, errors: FloatArray | None, seed: int) -> tuple[FloatArray, float]:
+    """Run a stage on people it does not learn from.
+
+    Returns:
+        Errors with shape (M, 17, 2) in diameters of the torso, NaN where not known, and PCK@0.2.
+    """
+    rng = np.random.default_rng((seed, 99, stage))
+    cuts, owners = [], []
+    for folder in shards("validation"):
+        for picture in read_shard(folder):
+            for person in range(len(picture.boxes)):
+                view = random_view(picture, person, _VIEW_SIZES[stage], rng)
+                if view.counts.sum() >= 3:
+                    cuts.append(person_cut(view) if errors is None else joint_cut(view, stage, errors, rng))
+                    owners += [len(cuts) - 1] * len(cuts[-1].crops)
+    samples = _with_features(cuts, stage)
+    with torch.no_grad():
+        results = [regressor.eval()(*_batch(samples, part)[:2]) for part in _parts(len(samples.sizes))]
+    found = torch.cat(results)[..., :2].numpy()
+    wrong = (found - samples.targets) / samples.sizes[:, None, None]
+    rows, joints = np.nonzero(samples.states == 1)
+    bank = np.full((len(cuts), 17, 2), np.nan)
+    bank[np.array(owners)[rows], joints] = wrong[rows, joints]
+    correct = np.linalg.norm(wrong[rows, joints], axis=1) < CORRECT
+    return bank, float(correct.mean())
+
+
+def _parts(count: int) -> list[npt.NDArray[np.int64]]:
+    return np.array_split(np.arange(count), max(1, count // 256))
+
+
+def _batch(samples: Samples, rows: npt.NDArray[np.int64]) -> tuple[Tensor, ...]:
+    features, targets, states, sizes = samples
+    return tuple(torch.from_numpy(x[rows]) for x in (features.fine, features.coarse, targets, states, sizes))
+
+
+def loss(results: Tensor, targets: Tensor, states: Tensor, sizes: Tensor) -> Tensor:
+    """Error of positions in diameters of the torso, and cross entropy of their reliability.
+
+    Args:
+        results: Of a regressor with shape (N, 17, 3).
+        targets: See `Samples`.
+        states: See `Samples`.
+        sizes: See `Samples`.
+    """
+    offset = (results[..., :2] - targets) / sizes[:, None, None]
+    learnt = states == 1
+    position = functional.smooth_l1_loss(offset[learnt], torch.zeros_like(offset[learnt]), beta=_HUBER)
+    correct = learnt & (offset.detach().norm(dim=2) < CORRECT)
+    matters = states >= 0
+    reliability = functional.binary_cross_entropy_with_logits(results[..., 2][matters], correct[matters].float())
+    return position + 0.1 * reliability
+
+
+def train(stage: int, rounds: int, seed: int, real: list[Path]) -> None:
+    """Train one stage, continuing where it stopped.
+
+    Args:
+        stage: 0 to 2.
+        rounds: How many, also the length of the cosine by which the rate falls.
+        seed: Of everything that is random.
+        real: Shards of labelled real pictures.
+    """
+    torch.manual_seed(seed + stage)
+    regressor = Regressor(INPUT_SIZES[stage], _DROPOUT)
+    optimizer = torch.optim.AdamW(regressor.parameters(), _RATE, weight_decay=_DECAY)
+    errors = None if stage == 0 else torch.load(_checkpoint(stage - 1), weights_only=True)["errors"].numpy()
+    first = 0
+    if _checkpoint(stage).exists():
+        saved = torch.load(_checkpoint(stage), weights_only=True)
+        regressor.load_state_dict(saved["regressor"])
+        optimizer.load_state_dict(saved["optimizer"])
+        first = saved["rounds"]
+    store: list[Samples] = []
+    for number in range(first, rounds):
+        start = time.perf_counter()
+        rng = np.random.default_rng((seed, stage, number))
+        folders = [shards("train"), real]
+        store = [*store[-_STORE_ROUNDS + 1 :], draw_samples(stage, errors, folders, rng)]
+        drawn = time.perf_counter()
+        mean = _learn(regressor, optimizer, store, number, rounds, rng)
+        line = f"{STAGES[stage]} round {number + 1}/{rounds} shards {len(folders[0])} loss {mean:.4f}"
+        state = {"regressor": regressor.state_dict(), "optimizer": optimizer.state_dict(), "rounds": number + 1}
+        if number % 4 == 3 or number + 1 == rounds:
+            bank, correct = measure_errors(stage, regressor, errors, seed)
+            state["errors"] = torch.from_numpy(bank)
+            line += f" validation PCK@0.2 {correct:.3f}"
+        elif _checkpoint(stage).exists():
+            state["errors"] = torch.load(_checkpoint(stage), weights_only=True).get("errors")
+        _save(state, _checkpoint(stage))
+        print(f"{line} ({drawn - start:.0f} + {time.perf_counter() - drawn:.0f} s)", flush=True)
+
+
+def _learn(
+    regressor: Regressor,
+    optimizer: torch.optim.Optimizer,
+    store: list[Samples],
+    number: int,
+    rounds: int,
+    rng: np.random.Generator,
+) -> float:
+    regressor.train()
+    losses = []
+    for step in range(_STEPS):
+        progress = (number + step / _STEPS) / rounds
+        rate = float(_RATE * min(1.0, 20 * progress + 0.02) * (0.5 + 0.5 * np.cos(np.pi * progress)))
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        samples = store[rng.integers(len(store))]
+        fine, coarse, targets, states, sizes = _batch(samples, rng.choice(len(samples.sizes), _BATCH, replace=False))
+        value = loss(regressor(fine, coarse), targets, states, sizes)
+        optimizer.zero_grad()
+        value.backward()
+        nn.utils.clip_grad_norm_(regressor.parameters(), 5.0)
+        optimizer.step()
+        losses.append(value.item())
+    return float(np.mean(losses))
+
+
+def export(path: Path) -> None:
+    """Write the regressors of all stages that were trained into one file, in half precision."""
+    from safetensors.torch import save_file
+
+    tensors = {}
+    for stage, name in enumerate(STAGES):
+        if _checkpoint(stage).exists():
+            state = torch.load(_checkpoint(stage), weights_only=True)["regressor"]
+            # Statistics of the normalisation stay exact; they are few.
+            tensors |= {f"{name}.{key}": value.half() if value.ndim > 1 else value for key, value in state.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, path)
+    print(f"{path}: {', '.join(STAGES)}, {path.stat().st_size / 1e6:.1f} MB", flush=True)
+
+
+def _checkpoint(stage: int) -> Path:
+    return cache_directory() / "training" / "deeppose" / f"{STAGES[stage]}.pt"
+
+
+def _save(state: dict[str, object], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(state, path.with_suffix(".new"))
+    path.with_suffix(".new").replace(path)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Train a stage of DeepPose, or write the weights of all."""
+    parser = argparse.ArgumentParser(prog="python -m pose_perception.training.deeppose", description=main.__doc__)
+    parser.add_argument("--stage", type=int, choices=(1, 2, 3), help="Which one to train.")
+    parser.add_argument("--rounds", type=int, default=30, help=f"Of {_STEPS} steps each. Default: 30.")
+    parser.add_argument("--seed", type=int, default=0, help="Default: 0.")
+    parser.add_argument("--real", type=Path, help="Folder of labelled real pictures (see labelling). Default: none.")
+    parser.add_argument("--threads", type=int, default=2, help="Of PyTorch. Default: 2.")
+    parser.add_argument("--export", type=Path, help="Write the weights of all stages to this file.")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    if options.stage is not None:
+        real = sorted(path.parent for path in options.real.glob("*/labels.npz")) if options.real else []
+        train(options.stage - 1, options.rounds, options.seed, real)
+    if options.export is not None:
+        export(options.export)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
