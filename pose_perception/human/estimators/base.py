@@ -15,7 +15,8 @@ from pose_perception.human.topology import Topology
 
 MIN_SCORE = 0.2
 """Keypoints below this confidence do not shape a box, and do not count when two people are compared."""
-_DUPLICATE_SIMILARITY = 0.5
+DUPLICATE_SIMILARITY = 0.5
+"""Two poses more similar than this are the same person, in a picture that stands alone."""
 # A found person whose box overlaps a tracked one's this much is that one.
 _SAME_BOX = 0.6
 _NOBODY = np.empty((0, 4))
@@ -80,7 +81,7 @@ def find_each_once(
             None to look everywhere.
     """
     people = estimator.estimate(color, _NOBODY if boxes is None else boxes, find=boxes is None)
-    return people.select(suppress_duplicates(people, MIN_SCORE, _DUPLICATE_SIMILARITY))
+    return people.select(suppress_duplicates(people, MIN_SCORE, DUPLICATE_SIMILARITY))
 
 
 def are_new(found: FloatArray, known: FloatArray) -> npt.NDArray[np.bool_]:

@@ -14,12 +14,8 @@ from pose_perception.human.estimators.base import (
     MIN_SCORE,
     EstimationConfig,
     Estimator,
-    join_people,
-    keypoint_boxes,
-    person_scores,
 )
-from pose_perception.human.estimators.movenet_finder import MovenetFinder
-from pose_perception.human.estimators.movenet_single import MovenetSingle
+from pose_perception.human.estimators.movenet_single import MovenetPeople
 from pose_perception.human.similarity import COCO_SIGMAS
 from pose_perception.human.topology import BODY_33
 from pose_perception.networks.runtime import load_network
@@ -28,7 +24,7 @@ _COCO = len(COCO_SIGMAS)
 # BlazePose speaks for the same body when its joints lie this close to Thunder's, as a part of the person's size.
 _MAX_DISAGREEMENT = 0.10
 _MIN_PRESENCE = 0.5
-# So many people are looked at mirrored, too; in a crowd the time goes to the people.
+# So many people are looked at mirrored, too: more accurate, while a few people leave the time for it.
 _MOST_MIRRORED = 4
 
 
@@ -39,48 +35,41 @@ class DefaultEstimator(Estimator):
 
     def __init__(self, device: str, _: EstimationConfig | None = None) -> None:
         """Load the networks for `device` (auto, cuda or cpu)."""
-        self._finder = MovenetFinder(device)
-        self._thunder = MovenetSingle("thunder", device)
+        self._people = MovenetPeople("thunder", device)
         self._blazepose = load_network("blazepose_full", device, outputs=blazepose.RESULTS)
 
     def estimate(self, color: npt.NDArray[np.uint8], boxes: FloatArray, find: bool) -> PoseEstimates:
         """See `Estimator.estimate`."""
-        boxes, found = join_people(boxes, self._finder.find(color) if find else None)
-        pixels, scores = self._thunder.place(color, boxes, mirror=len(boxes) <= _MOST_MIRRORED)
-        return self._with_landmarks(color, pixels, scores, person_scores(scores, found))
+        return self._with_landmarks(color, self._people.estimate(color, boxes, find, _MOST_MIRRORED))
 
     def warm_up(self) -> None:
         """See `Estimator.warm_up`."""
-        self._finder.warm_up()
-        self._thunder.warm_up()
+        self._people.warm_up()
         self._blazepose.warm_up()
 
     def load_all(self) -> None:
         """See `Estimator.load_all`."""
-        self._finder.load_all()
+        self._people.load_all()
 
-    def _with_landmarks(
-        self, color: npt.NDArray[np.uint8], pixels: FloatArray, scores: FloatArray, people: FloatArray
-    ) -> PoseEstimates:
+    def _with_landmarks(self, color: npt.NDArray[np.uint8], people: PoseEstimates) -> PoseEstimates:
         """Add BlazePose's points and metric landmarks to COCO's 17 keypoints."""
-        regions = blazepose.regions_from_keypoints(pixels, scores, MIN_SCORE)
+        regions = blazepose.regions_from_keypoints(people.pixels, people.scores, MIN_SCORE)
         marks = blazepose.landmarks(self._blazepose, color, regions)
-        boxes = keypoint_boxes(pixels, scores, MIN_SCORE)
-        agrees = (marks.presence >= _MIN_PRESENCE) & _agree(pixels, scores, marks.pixels[:, :_COCO], boxes)
+        agrees = (marks.presence >= _MIN_PRESENCE) & _agree(people, marks.pixels[:, :_COCO])
         extra = np.where(agrees[:, None, None], marks.pixels[:, _COCO:], np.nan)
         extra_scores = np.where(agrees[:, None], marks.scores[:, _COCO:], 0.0)
         return PoseEstimates(
-            pixels=np.concatenate([pixels, extra], axis=1),
-            scores=np.concatenate([scores, extra_scores], axis=1),
-            boxes=boxes,
-            person_scores=people,
+            pixels=np.concatenate([people.pixels, extra], axis=1),
+            scores=np.concatenate([people.scores, extra_scores], axis=1),
+            boxes=people.boxes,
+            person_scores=people.person_scores,
             world=np.where(agrees[:, None, None], marks.world, np.nan),
         )
 
 
-def _agree(pixels: FloatArray, scores: FloatArray, others: FloatArray, boxes: FloatArray) -> npt.NDArray[np.bool_]:
+def _agree(people: PoseEstimates, others: FloatArray) -> npt.NDArray[np.bool_]:
     """Return for which people both networks describe the same body, shape (N,)."""
-    distance = np.linalg.norm(pixels - others, axis=2)
-    confident = scores >= MIN_SCORE
+    distance = np.linalg.norm(people.pixels - others, axis=2)
+    confident = people.scores >= MIN_SCORE
     mean = np.where(confident, distance, 0).sum(axis=1) / np.maximum(confident.sum(axis=1), 1)
-    return mean < _MAX_DISAGREEMENT * (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=1)
+    return mean < _MAX_DISAGREEMENT * (people.boxes[:, 2:] - people.boxes[:, :2]).max(axis=1, initial=1)
