@@ -111,3 +111,35 @@ def test_people_that_are_known_are_not_new() -> None:
 def test_a_doubtful_box_lowers_the_score_of_its_person() -> None:
     joints = np.full((3, 17), 0.6)
     assert person_scores(joints, np.array([0.9, 0.2, np.nan])) == pytest.approx([0.687, 0.416, 0.6], abs=1e-3)
+
+
+def _one_in_front_of_the_other(simulated: SimulatedSequence, t: int, aside_px: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return a picture in which the nearer person stands before the other, and the joints of both (2, 10, 2)."""
+    color, depth, truth = np.array(simulated.color[t]), simulated.depth_mm[t] / 1000, _truth(simulated, t)
+    everything = project(simulated.positions[t].astype(float), simulated.camera)
+    distance = simulated.positions[t, :, :, 2].mean(axis=1)
+    front, back = np.argsort(distance)
+    rows, columns = np.indices(depth.shape)
+    (left, top), (right, bottom) = everything[front].min(axis=0) - 25, everything[front].max(axis=0) + 25
+    body = (abs(depth - distance[front]) < 0.45) & (columns > left) & (columns < right) & (rows > top) & (rows < bottom)
+    shift = round(everything[back, :, 0].mean() - everything[front, :, 0].mean()) + aside_px
+    row, column = np.nonzero(body)
+    inside = (column + shift >= 0) & (column + shift < depth.shape[1])
+    picture = color.copy()
+    picture[body] = 125
+    picture[row[inside], column[inside] + shift] = color[row[inside], column[inside]]
+    return picture, np.stack([truth[front] + (shift, 0), truth[back]])
+
+
+def test_two_people_in_front_of_each_other_stay_two(simulated: SimulatedSequence) -> None:
+    estimator = make_estimator("movenet-thunder", "cpu")
+    ours = [COCO_17.index[name] for name in _NAMES]
+    arms = [i for i, name in enumerate(_NAMES) if "shoulder" in name or "elbow" in name]
+    both = 0
+    for t in range(0, 150, 15):
+        picture, truth = _one_in_front_of_the_other(simulated, t, 60)
+        people = find_each_once(estimator, picture)
+        people = people.select(people.person_scores > 0.2)
+        distance = np.linalg.norm(people.pixels[None, :, ours] - truth[:, None], axis=-1)[..., arms].mean(axis=-1)
+        both += (distance.min(axis=1) < 25).all()
+    assert both >= 5
