@@ -156,6 +156,20 @@ _SPECS = (
     NetworkSpec("hand_recrop", (256, 256), {"crop": "output_crop"}),
     NetworkSpec("face_detector", (128, 128), {"boxes": "regressors", "scores": "classificators"}, 2 / 255, -1.0),
     NetworkSpec("face_landmarks", (192, 192), {"landmarks": "conv2d_21", "presence": "conv2d_31"}),
+    NetworkSpec(
+        "centernet_mobilenet_v3",
+        (512, 512),
+        # MobileNetV3 (large, 0.75) with CenterNet's upsampling path, before its heads: maps of strides 4, 8, 16, 32.
+        {
+            "stride_4": "tower_0/CenternetHead/mul",
+            "stride_8": "tower_0/CenternetHead/Relu_1",
+            "stride_16": "tower_0/CenternetHead/Relu",
+            "stride_32": "tower_0/extern1/hard_swish/mul_1",
+        },
+        1.0,
+        input_tensor="tower_0/images",
+        size_multiple=32,
+    ),
 )
 CATALOGUE = {spec.name: spec for spec in _SPECS}
 
