@@ -11,7 +11,7 @@ import pytest
 
 from pose_perception.cli import main
 from pose_perception.datatypes import RgbdFrame
-from pose_perception.human.topology import BODY_33
+from pose_perception.human.topology import BODY_33, COCO_17
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +61,32 @@ def test_without_depth_there_are_pixels_and_no_positions(files: Path, tmp_path: 
     assert len(nose["pixel"]) == 2
     assert nose["position"] is None
     assert {s["id"] for s in first["skeletons"]}.isdisjoint(s["id"] for s in second["skeletons"])  # each one alone
+
+
+def test_estimator_is_chosen_by_name_and_brings_its_keypoints(files: Path, tmp_path: Path) -> None:
+    out = tmp_path / "skeletons.json"
+    depth = ("--depth", str(files / "d0.png"), str(files / "d1.png"))
+    assert _human(files, out, *depth, "--estimator", "movenet-multipose") == 0
+    for frame in json.loads(out.read_text())["frames"]:
+        assert len(frame["skeletons"]) == 2
+        for skeleton in frame["skeletons"]:
+            assert list(skeleton["keypoints"]) == list(COCO_17.keypoints)
+            assert skeleton["keypoints"]["left_hip"]["state"] == "measured"
+
+
+def test_estimator_without_the_file_that_it_needs_says_which_option(
+    files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for options, reason in ((), "network"), (("--network-file", str(tmp_path / "none.onnx")), "none.onnx"):
+        assert _human(files, tmp_path / "out.json", "--estimator", "onnx", *options) == 2
+        assert reason in capsys.readouterr().err
+
+
+def test_networks_are_prepared_for_the_estimators_that_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prepare", "movenet-lightning"]) == 0
+    assert capsys.readouterr().out == "movenet-lightning: ready\n"
+    assert main(["prepare", "alphapose"]) == 2
+    assert "movenet-lightning" in capsys.readouterr().err  # it tells what there is
 
 
 def test_bad_input_ends_with_code_2_and_a_reason(

@@ -79,6 +79,27 @@ def test_simulated_people_are_where_they_are(
     assert 0.2 < np.median(np.concatenate(normalised)) < 2.0  # the covariance says how large the errors are
 
 
+@pytest.mark.parametrize("estimator", ["movenet-multipose", "movenet-lightning"])  # bottom-up, top-down
+def test_estimators_with_17_keypoints_serve_as_well(
+    estimator: str, simulated: SimulatedSequence, simulated_frames: list[RgbdFrame]
+) -> None:
+    pipeline = HumanPipeline(HumanConfig(device="cpu", estimator=estimator))
+    ours = [pipeline.topology.index[name] for name in simulated.keypoint_names if name in pipeline.topology.index]
+    theirs = [i for i, name in enumerate(simulated.keypoint_names) if name in pipeline.topology.index]
+    errors, ids = [], set()
+    for t, frame in enumerate(simulated_frames[:12]):
+        skeletons = pipeline.process(frame)
+        ids.update(skeleton.id for skeleton in skeletons)
+        for skeleton in skeletons:
+            assert skeleton.positions.shape == (17, 3)
+            error = np.linalg.norm(skeleton.positions[ours] - simulated.positions[t][:, theirs], axis=2)
+            measured = skeleton.states[ours] == KeypointState.MEASURED
+            errors.append(error[np.nanmedian(error, axis=1).argmin()][measured])
+    assert len(skeletons) == len(ids) == 2
+    assert all(skeleton.camera_from_torso is not None for skeleton in skeletons)
+    assert np.median(np.concatenate(errors)) < 0.08
+
+
 def test_empty_view_has_nobody_and_people_who_return_are_found(
     pipeline: HumanPipeline, simulated_frames: list[RgbdFrame]
 ) -> None:

@@ -31,6 +31,7 @@ from visualization_msgs.msg import MarkerArray
 from pose_perception.datatypes import CameraIntrinsics, KeypointState, RgbdFrame, Skeleton
 from pose_perception.errors import ConfigurationError, WeightsError
 from pose_perception.human.pipeline import HumanConfig, HumanPipeline
+from pose_perception.human.topology import COCO_17
 from pose_perception.nodes.human_pose import HumanPoseNode
 from pose_perception.ros.conversions import (
     matrix_from_pose,
@@ -116,6 +117,31 @@ def test_simulated_people_get_metric_skeletons(ros: Ros, camera: Camera, people:
     values = {pair.key: pair.value for pair in watched.next_status().values}
     assert values["people"] == "2"
     assert float(values["latency p95 [ms]"]) > 0
+
+
+def test_another_estimator_names_its_keypoints(ros: Ros, camera: Camera, people: SimulatedSequence) -> None:
+    watched = Watched(ros, estimator="movenet-multipose")
+    camera.intrinsics = people.camera
+    camera.wait_for_subscriber()
+    for i in range(5):
+        array = watched.answers(camera, color=people.color[i], depth=people.depth_mm[i])
+    assert (array.topology, tuple(array.keypoint_names)) == (COCO_17.name, COCO_17.keypoints)
+    skeletons = skeletons_from_message(array)
+    assert len(skeletons) == 2
+    for skeleton in skeletons:
+        assert _median_error_m(skeleton, array.keypoint_names, people, 4) < 0.1
+
+
+def test_estimator_gets_its_own_parameters(ros: Ros, tmp_path: Path) -> None:
+    watched = Watched(ros, start=False, estimator="onnx")
+    assert watched.node.trigger_configure() == FAILURE  # it has no public network
+    names = ("estimation.network_file", "estimation.decoding", "estimation.grouping")
+    assert [watched.node.get_parameter(name).value for name in names] == ["", "auto", "fast"]
+    assert "simcc" in watched.node.describe_parameter("estimation.decoding").additional_constraints
+    assert watched.node.set_parameters([Parameter("estimation.network_file", value=str(tmp_path / "no.onnx"))])
+    assert watched.node.trigger_configure() == FAILURE
+    assert watched.node.set_parameters([Parameter("estimator", value="movenet-lightning")])[0].successful
+    assert watched.node.trigger_configure() == SUCCESS
 
 
 def _median_error_m(skeleton: Skeleton, names: list[str], people: SimulatedSequence, index: int) -> float:
