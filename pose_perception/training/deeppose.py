@@ -36,7 +36,7 @@ _RATE, _DECAY, _DROPOUT = 1e-3, 1e-2, 0.25
 # Beyond this error, in diameters of the torso, its size does not change the gradient.
 _HUBER = 0.05
 # Size of a person in the views from which crops are cut, px; the later stages look closer.
-_VIEW_SIZES = (205, 300, 300)
+_VIEW_SIZES = (154, 300, 300)
 _SAMPLES = (1300, 5000, 5000)  # a round: people, or joints
 # Errors on pictures that are not simulated are larger than those measured on simulated ones, and vary more.
 _ERROR_SCALE, _ERROR_SPREAD = 1.2, 0.4
@@ -130,8 +130,6 @@ def draw_samples(stage: int, errors: FloatArray | None, folders: list[list[Path]
     while sum(len(cut.crops) for cut in cuts) < _SAMPLES[stage]:
         pool = folders[1] if folders[1] and rng.integers(_REAL_EVERY) == 0 else folders[0]
         for picture in read_shard(pool[rng.integers(len(pool))]):
-            if rng.random() < 0.5:
-                continue
             for person in range(len(picture.boxes)):
                 view = random_view(picture, person, _VIEW_SIZES[stage], rng)
                 if view.counts.sum() >= 3:

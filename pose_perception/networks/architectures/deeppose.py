@@ -9,6 +9,7 @@ trained further; the fully connected layers are smaller; every joint also has a 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from safetensors.torch import load
@@ -20,7 +21,7 @@ from pose_perception.networks.importers.tensorflow import import_tensorflow, rea
 
 JOINTS = 17
 STAGES = ("stage_1", "stage_2", "stage_3")
-INPUT_SIZES = (256, 96, 96)
+INPUT_SIZES = (192, 96, 96)
 """Side of the square crops of each stage, px."""
 
 _GRAPH = "StatefulPartitionedCall/center_net_mobile_net_v2fpn_feature_extractor/model_1/"
@@ -28,6 +29,7 @@ _ENTRANCE = "StatefulPartitionedCall/sub_1"
 # The pyramid's last level (a cell per 4 px, 24 channels) and its first sum (16 px, 64 channels).
 _FEATURES = {"fine": f"{_GRAPH}re_lu_2/Relu", "coarse": f"{_GRAPH}tf.__operators__.add/AddV2"}
 _FINE, _COARSE = 24, 64
+_TRAINED_SIDE = 256
 # Pixels enter as -1 to 1; the factor as the graph stores it: 2/255 in float16.
 _SCALE, _OFFSET = 0.007843017578125, -1.0
 _WIDTH, _NARROW, _HIDDEN = 128, 64, 512
@@ -43,7 +45,12 @@ def build_trunk(topology: bytes, weights: bytes, side: int) -> Graph:
         weights: Its `.bin` file.
         side: Of the square input, px; a multiple of 32.
     """
-    return import_tensorflow(read_tfjs(topology, weights), _ENTRANCE, (side, side), _FEATURES, _SCALE, _OFFSET)
+    graph = read_tfjs(topology, weights)
+    # The pyramid enlarges its levels to sizes that are written into the graph, for the input that it was trained with.
+    sizes = [node.inputs[1] for node in graph.nodes.values() if node.kind == "ResizeBilinear"]
+    fitting = {name: graph.constants[name] * side // _TRAINED_SIDE for name in sizes}
+    graph = replace(graph, constants={**graph.constants, **fitting})
+    return import_tensorflow(graph, _ENTRANCE, (side, side), _FEATURES, _SCALE, _OFFSET)
 
 
 class Regressor(nn.Module):
