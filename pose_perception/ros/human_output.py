@@ -11,6 +11,7 @@ from visualization_msgs.msg import MarkerArray
 
 from pose_perception.config import Config, option
 from pose_perception.datatypes import RgbdFrame, Skeleton, TrackingState
+from pose_perception.human.drawing import draw_skeletons
 from pose_perception.human.topology import Topology
 from pose_perception.msg import SkeletonArray
 from pose_perception.ros.conversions import (
@@ -20,7 +21,6 @@ from pose_perception.ros.conversions import (
     skeleton_array_message,
     transform_message,
 )
-from pose_perception.ros.overlay import draw_skeletons
 from pose_perception.ros.transforms import TransformOutput
 
 

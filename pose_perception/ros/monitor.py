@@ -18,6 +18,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from pose_perception.datatypes import Skeleton
 from pose_perception.evaluation.images import ImageCounts
 from pose_perception.evaluation.stream import StreamStatistics
+from pose_perception.human.drawing import draw_skeletons
 from pose_perception.human.topology import BODY_33, COCO_17
 from pose_perception.msg import SkeletonArray
 from pose_perception.ros.conversions import (
@@ -26,7 +27,6 @@ from pose_perception.ros.conversions import (
     skeletons_from_message,
     stamp_ns,
 )
-from pose_perception.ros.overlay import draw_skeletons
 from pose_perception.ros.recorder import BagWriter
 from pose_perception.ros.rgbd import DEPTH_WITHOUT_COLOR, INCOMPATIBLE_QOS
 from pose_perception.ros.synchronizer import BACKWARD_STAMP, REPEATED_STAMP

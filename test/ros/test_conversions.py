@@ -13,9 +13,9 @@ from visualization_msgs.msg import Marker
 
 from pose_perception.datatypes import CameraIntrinsics, KeypointState, Skeleton, TrackingState
 from pose_perception.errors import InvalidInputError
+from pose_perception.human.drawing import draw_skeletons
 from pose_perception.human.topology import COCO_17
 from pose_perception.ros import conversions
-from pose_perception.ros.overlay import draw_skeletons
 
 HEADER = conversions.header_message(1_700_000_000_123_456_789, "camera")
 CAMERA = CameraIntrinsics(64, 48, 60.0, 61.0, 31.5, 23.5)
