@@ -121,9 +121,9 @@ def crop_network(path: Path, kind: str, batch: Any = "n", size: tuple[Any, Any] 
 def picture_network(
     path: Path, kind: str, batch: Any = 1, size: tuple[Any, Any] = (640, 640), stride: int = CELL
 ) -> str:
-    """Write a network that sees the picture through cells: `rtmo`, `yolo` with anchors or `yolo26`."""
+    """Write a network that sees the picture through cells: `rtmo`, `rtmo-nms`, `yolo` with anchors or `yolo26`."""
     graph = _Graph()
-    found = heat(graph, bgr=True) if kind == "rtmo" else heat(graph, std=(255, 255, 255))
+    found = heat(graph, bgr=True) if kind.startswith("rtmo") else heat(graph, std=(255, 255, 255))
 
     def pool(value: str, edge: int = 0) -> str:
         side = CELL + 2 * edge
@@ -150,9 +150,15 @@ def picture_network(
         flat = graph.op("Concat", *center, *sides, score, graph.reshape(keypoints, [0, 51, -1]), axis=1)
         return graph.save(path, [batch, 3, *size], {"output0": (flat, [batch, 56, None])})
     boxes = graph.op("Concat", *low, *high, score, axis=1)
-    if kind == "rtmo":
+    if kind.startswith("rtmo"):
         boxes = graph.op("Transpose", boxes, perm=[0, 2, 1])
         keypoints = graph.op("Transpose", keypoints, perm=[0, 3, 1, 2])
+        if kind == "rtmo-nms":  # as published: the number of people depends on the picture
+            corners = graph.op("Slice", boxes, *(graph.constant([n], np.int64) for n in (0, 4, 2)))
+            limits = graph.constant(50, np.int64), graph.constant(0.65), graph.constant(0.1)
+            chosen = graph.op("NonMaxSuppression", corners, graph.reshape(score, [0, 1, -1]), *limits)
+            chosen = graph.op("Gather", chosen, graph.constant(2, np.int64), axis=1)
+            boxes, keypoints = (graph.op("Gather", value, chosen, axis=1) for value in (boxes, keypoints))
         outputs = {"dets": (boxes, [batch, None, 5]), "keypoints": (keypoints, [batch, None, 17, 3])}
         return graph.save(path, [batch, 3, *size], outputs)
     person = graph.op("Mul", score, 0.0)
@@ -233,6 +239,7 @@ def test_networks_of_one_person_find_everyone_at_their_pixels(
         ("yolo26", 4, (320, 640), CELL),
         ("rtmo", 1, (640, 640), CELL),
         ("rtmo", "n", (640, 640), CELL),
+        ("rtmo-nms", 1, (640, 640), 32),
     ],
 )
 def test_networks_of_the_whole_picture_find_everyone_once(

@@ -9,7 +9,7 @@ from pose_perception.datatypes import FloatArray, PoseEstimates
 from pose_perception.human.estimators.base import MIN_SCORE, EstimationConfig, Estimator, join_boxes, keypoint_boxes
 from pose_perception.human.estimators.movenet_finder import MovenetFinder
 from pose_perception.human.estimators.onnx_crops import cut_people, frame_people, letterbox
-from pose_perception.human.estimators.onnx_families import CropFamily, PictureFamily, recognise
+from pose_perception.human.estimators.onnx_families import CropFamily, PictureFamily, check_results, recognise
 from pose_perception.human.topology import COCO_17
 from pose_perception.networks.onnx_file import OnnxFile
 from pose_perception.networks.runtime import Network
@@ -43,8 +43,7 @@ class OnnxEstimator(Estimator):
         self._sizes = (self._file.input_size,) if self._file.input_size else self._family.sizes
         self._networks: dict[tuple[int, int], Network] = {}
         self._finder = MovenetFinder(device) if isinstance(self._family, CropFamily) else None
-        # A network that cannot run is refused here rather than at the first image.
-        self._network(self._sizes[0]).warm_up(largest=self._file.batch or 1)
+        self._try()
 
     def estimate(self, color: npt.NDArray[np.uint8], boxes: FloatArray, find: bool) -> PoseEstimates:
         """See `Estimator.estimate`."""
@@ -95,6 +94,12 @@ class OnnxEstimator(Estimator):
             poses.person_scores,
         )
         return people.select(inside)
+
+    def _try(self) -> None:
+        """Run the network once: one that cannot is refused here rather than at the first image."""
+        size = self._sizes[0]
+        results = self._network(size)(np.zeros((1, *size, 3), np.uint8))
+        check_results(self._file.name, [(name, value.shape) for name, value in results.items()], self._family, size)
 
     def _run(self, size: tuple[int, int], images: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
         results = list(self._network(size)(images).values())

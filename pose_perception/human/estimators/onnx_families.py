@@ -94,8 +94,9 @@ def _heatmap_order(results: Results, size: tuple[int, int]) -> tuple[int, ...] |
 def _rtmo_order(results: Results, _: tuple[int, int]) -> tuple[int, ...] | None:
     shapes = [shape for _, shape in results]
     for i, j in ((0, 1), (1, 0)):
-        if [len(shape) for shape in shapes] == [3 + i, 3 + j] and shapes[i][2] == 5:
-            return (i, j) if shapes[j][3] == 3 and _has_keypoints(shapes[j][2]) else None
+        # Behind the suppression of duplicates not every side may be known before the network has run.
+        if [len(shape) for shape in shapes] == [3 + i, 3 + j] and shapes[i][2] in (5, None):
+            return (i, j) if shapes[j][3] in (3, None) and shapes[j][2] in (*decoding.KEYPOINT_COUNTS, None) else None
     return None
 
 
@@ -166,10 +167,30 @@ def recognise(file: OnnxFile, wanted: str) -> tuple[CropFamily | PictureFamily, 
             continue  # a file that takes any size may still not take the size of this kind
         if order is not None:
             return family, order
-    found = ", ".join(f"{name} {describe(shape)}" for name, shape in file.outputs())
-    known = "; ".join(f"{family.name}: {family.layout}" for family in candidates)
+    raise _unknown(file.name, file.outputs(), wanted)
+
+
+def check_results(name: str, results: Results, family: Family, size: tuple[int, int]) -> None:
+    """Compare the shapes of what a network has given with what it promised.
+
+    Args:
+        name: Name of the file.
+        results: What it has given for images of that size.
+        family: As `recognise` found it.
+        size: (height, width) of its input, px.
+
+    Raises:
+        UnsupportedNetworkError: they are not those of its kind.
+    """
+    if family.order(results, size) is None:
+        raise _unknown(name, results, family.name)
+
+
+def _unknown(name: str, results: Results, wanted: str) -> UnsupportedNetworkError:
+    found = ", ".join(f"{result} {describe(shape)}" for result, shape in results)
+    known = "; ".join(f"{family.name}: {family.layout}" for family in FAMILIES if wanted in ("auto", family.name))
     counts = ", ".join(map(str, decoding.KEYPOINT_COUNTS))
-    raise UnsupportedNetworkError(
-        f"{file.name} gives {found}, which is not what the decoding {wanted} knows: {known}; the number of keypoints K "
+    return UnsupportedNetworkError(
+        f"{name} gives {found}, which is not what the decoding {wanted} knows: {known}; the number of keypoints K "
         f"must be one of {counts}, of which the first 17 are COCO's"
     )
