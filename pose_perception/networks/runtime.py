@@ -5,6 +5,7 @@ The CPU runs OpenVINO models that were converted from the PyTorch modules once; 
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pose_perception.errors import ConfigurationError, DeviceError, InvalidInputError
-from pose_perception.networks.catalogue import find_spec
+from pose_perception.networks.catalogue import NetworkSpec, find_spec
 from pose_perception.networks.weights import find_weights
 
 DEVICES = ("auto", "cuda", "cpu")
@@ -131,13 +132,35 @@ def load_network(
         DeviceError: `cuda` was asked for and there is none that works, or the network does not fit on it.
         WeightsError: the weights are missing or altered.
     """
+    spec = find_spec(name)
+    weights = find_weights(name)
+    return run_network(spec, weights.read(), device, precision, input_size, outputs, threads)
+
+
+def run_network(
+    spec: NetworkSpec,
+    content: Sequence[bytes],
+    device: str = "auto",
+    precision: str = "fast",
+    input_size: tuple[int, int] | None = None,
+    outputs: Sequence[str] | None = None,
+    threads: int = 0,
+) -> Network:
+    """Make a network ready that need not be in the catalogue; for arguments and errors see `load_network`.
+
+    Args:
+        spec: How to build it.
+        content: The files of its weights.
+        device: `cuda`, `cpu` or `auto`.
+        precision: `fast` or `exact`.
+        input_size: (height, width) in pixels; None for the network's own.
+        outputs: Results wanted; None for all.
+        threads: CPU threads; 0 lets OpenVINO choose.
+    """
     for value, choices in ((device, DEVICES), (precision, PRECISIONS)):
         if value not in choices:
             raise ConfigurationError(f"{value!r} is none of {', '.join(choices)}")
-    spec = find_spec(name)
     size, wanted = spec.check_size(input_size), spec.check_outputs(outputs)
-    weights = find_weights(name)
-    content = weights.read()
     chosen = choose_device(device)
     if chosen == "cuda":
         from pose_perception.networks.cuda_backend import CudaBackend
@@ -146,12 +169,13 @@ def load_network(
         try:
             backend: Backend = CudaBackend(module, size, precision)
         except RuntimeError as error:
-            raise DeviceError(f"{name} cannot be put on the CUDA device: {error}; use device 'cpu'") from error
+            raise DeviceError(f"{spec.name} cannot be put on the CUDA device: {error}; use device 'cpu'") from error
     else:
         from pose_perception.networks.openvino_backend import OpenvinoBackend, ensure_converted
 
-        backend = OpenvinoBackend(ensure_converted(spec, weights.digest, content, size, wanted), precision, threads)
-    return Network(name, size, list(wanted), chosen, backend)
+        digest = hashlib.sha256("".join(hashlib.sha256(file).hexdigest() for file in content).encode()).hexdigest()
+        backend = OpenvinoBackend(ensure_converted(spec, digest, content, size, wanted), precision, threads)
+    return Network(spec.name, size, list(wanted), chosen, backend)
 
 
 def choose_device(device: str) -> str:

@@ -99,11 +99,6 @@ class Weights:
         """Return whether it is fetched only when named: torchvision's files are large and lie in no registry."""
         return any(package.source == "torchvision" for package in self.packages)
 
-    @property
-    def digest(self) -> str:
-        """Return one sha256 over all files."""
-        return hashlib.sha256("".join(file.sha256 for file in self.files).encode()).hexdigest()
-
     def cached_path(self, file: WeightFile) -> Path:
         """Return where a file is read: in the cache, or, when it is bundled, where this package is.
 
