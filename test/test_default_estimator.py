@@ -14,8 +14,9 @@ from pose_perception.geometry.camera import project
 from pose_perception.human.estimators import blazepose
 from pose_perception.human.estimators.crops import image_from_crops
 from pose_perception.human.estimators.default import DefaultEstimator
-from pose_perception.human.estimators.movenet_finder import MovenetFinder, fitting_size, input_sizes
+from pose_perception.human.estimators.movenet_finder import MovenetFinder
 from pose_perception.human.estimators.registry import make_estimator
+from pose_perception.human.estimators.whole_image import fitting_size, input_sizes
 from pose_perception.human.similarity import suppress_duplicates
 from pose_perception.human.topology import BODY_33
 from pose_perception.networks.runtime import load_network
@@ -93,10 +94,11 @@ def test_pictures_with_nobody_have_nobody(estimator: DefaultEstimator, shape: tu
         assert (people.person_scores < 0.2).all()
 
 
-@pytest.mark.parametrize("long_side", [384, 512])
-def test_finder_fits_every_shape_of_image_into_a_network(long_side: int) -> None:
-    sizes = input_sizes(long_side)
-    assert all(side % 32 == 0 for size in sizes for side in size)
+@pytest.mark.parametrize(("long_side", "multiple", "remainder"), [(384, 32, 0), (512, 32, 0), (641, 16, 1)])
+def test_every_shape_of_image_fits_into_a_network(long_side: int, multiple: int, remainder: int) -> None:
+    sizes = input_sizes(long_side, multiple, remainder)
+    assert all(side % multiple == remainder for size in sizes for side in size)
+    assert all(0 <= size[0] - long_side * 3 / 4 < multiple for size in sizes[:1])
     for height in range(10, 2000, 37):
         for width in range(10, 2000, 41):
             size = fitting_size(height, width, sizes)

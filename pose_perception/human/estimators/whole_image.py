@@ -1,0 +1,95 @@
+"""Running a network on whole images of any shape, with few input shapes, so that few networks must be held."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pose_perception.networks.runtime import Network, load_network
+
+
+class WholeImageNetwork:
+    """Fits images into the input that wastes least; loads the network for an input when an image first needs it.
+
+    Args:
+        name: Name in the catalogue.
+        device: auto, cuda or cpu.
+        long_side: The longer side of the input, px.
+        multiple, remainder: The sides are multiples of the one plus the other.
+        outputs: Results wanted; None for all.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        device: str,
+        long_side: int,
+        multiple: int,
+        remainder: int = 0,
+        outputs: Sequence[str] | None = None,
+    ) -> None:
+        self._name = name
+        self._device = device
+        self._outputs = outputs
+        self._sizes = input_sizes(long_side, multiple, remainder)
+        self._networks: dict[tuple[int, int], Network] = {}
+
+    def warm_up(self) -> None:
+        """Load and run the networks for the images that cameras send."""
+        for size in self._sizes[:2]:
+            self._network(size).warm_up(largest=1)
+
+    def load_all(self) -> None:
+        """Load the networks for images of every shape."""
+        for size in self._sizes:
+            self._network(size)
+
+    def __call__(self, color: npt.NDArray[np.uint8]) -> tuple[Mapping[str, npt.NDArray[np.float32]], float]:
+        """Run the network.
+
+        Args:
+            color: RGB image with shape (H, W, 3).
+
+        Returns:
+            Results for one image by name with shape (1, ...), and the px of the input per px of the image. The image
+            lies in the top left corner of the input, the rest is black.
+        """
+        height, width = color.shape[:2]
+        size = fitting_size(height, width, self._sizes)
+        scale = min(size[0] / height, size[1] / width)
+        inner = (max(1, round(width * scale)), max(1, round(height * scale)))
+        image = np.zeros((1, *size, 3), np.uint8)
+        method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        image[0, : inner[1], : inner[0]] = cv2.resize(color, inner, interpolation=method)
+        return self._network(size)(image), scale
+
+    def _network(self, size: tuple[int, int]) -> Network:
+        if size not in self._networks:
+            self._networks[size] = load_network(self._name, self._device, input_size=size, outputs=self._outputs)
+        return self._networks[size]
+
+
+def input_sizes(long_side: int, multiple: int, remainder: int = 0) -> tuple[tuple[int, int], ...]:
+    """Return the inputs (height, width) into which images are fitted.
+
+    Landscape in 4:3 and 16:9 first, as most cameras send it, then portrait, and square for everything else.
+
+    Args:
+        long_side: The longer side, px; fits `multiple` and `remainder`.
+        multiple, remainder: The sides are multiples of the one plus the other.
+    """
+    landscape = []
+    for long, short in ((4, 3), (16, 9)):
+        side = round(long_side * short / long)
+        landscape.append((side + (remainder - side) % multiple, long_side))
+    return (*landscape, *((width, height) for height, width in landscape), (long_side, long_side))
+
+
+def fitting_size(height: int, width: int, sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """Return the smallest of the inputs (height, width) that holds an image with its longer side at full size."""
+    scale = sizes[-1][0] / max(height, width)
+    fitting = [s for s in sizes if s[0] >= round(height * scale) and s[1] >= round(width * scale)]
+    return min(fitting, key=lambda s: s[0] * s[1])
