@@ -18,7 +18,8 @@ class WholeImageNetwork:
         name: Name in the catalogue.
         device: auto, cuda or cpu.
         long_side: The longer side of the input, px.
-        multiple, remainder: The sides are multiples of the one plus the other.
+        multiple: The sides of the input are multiples of this plus the remainder.
+        remainder: See `multiple`.
         outputs: Results wanted; None for all.
     """
 
@@ -79,7 +80,8 @@ def input_sizes(long_side: int, multiple: int, remainder: int = 0) -> tuple[tupl
 
     Args:
         long_side: The longer side, px; fits `multiple` and `remainder`.
-        multiple, remainder: The sides are multiples of the one plus the other.
+        multiple: The sides are multiples of this plus the remainder.
+        remainder: See `multiple`.
     """
     landscape = []
     for long, short in ((4, 3), (16, 9)):
