@@ -9,6 +9,7 @@ labelled (`pose_perception.training.labelling`, `--labelled`).
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from collections.abc import Iterator
 from copy import deepcopy
@@ -64,7 +65,8 @@ class Training:
 
     def learn(self, maps: dict[str, Tensor], targets: list[dict[str, Tensor]], steps: int) -> dict[str, float]:
         """Do one step on a batch; `steps` is the number of all, to which the rate falls. Return the losses."""
-        rate = _RATE * min(1.0, (self.step + 1) / _WARM_UP) * (0.5 + 0.5 * np.cos(np.pi * min(1.0, self.step / steps)))
+        falling = 0.5 + 0.5 * math.cos(math.pi * min(1.0, self.step / steps))
+        rate = _RATE * min(1.0, (self.step + 1) / _WARM_UP) * falling
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.network.roi_heads.learns_masks = all("masks" in target for target in targets)

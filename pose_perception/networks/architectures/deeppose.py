@@ -21,13 +21,13 @@ from pose_perception.networks.importers.tensorflow import import_tensorflow, rea
 
 JOINTS = 17
 STAGES = ("stage_1", "stage_2", "stage_3")
-INPUT_SIZES = (192, 96, 96)
+INPUT_SIZES = (256, 96, 96)
 """Side of the square crops of each stage, px."""
 
 _GRAPH = "StatefulPartitionedCall/center_net_mobile_net_v2fpn_feature_extractor/model_1/"
 _ENTRANCE = "StatefulPartitionedCall/sub_1"
-# The pyramid's last level (a cell per 4 px, 24 channels) and its first sum (16 px, 64 channels).
-_FEATURES = {"fine": f"{_GRAPH}re_lu_2/Relu", "coarse": f"{_GRAPH}tf.__operators__.add/AddV2"}
+# The pyramid's last level but one (a cell per 8 px, 24 channels) and its first sum (16 px, 64 channels).
+_FEATURES = {"fine": f"{_GRAPH}re_lu_1/Relu", "coarse": f"{_GRAPH}tf.__operators__.add/AddV2"}
 _FINE, _COARSE = 24, 64
 _TRAINED_SIDE = 256
 # Pixels enter as -1 to 1; the factor as the graph stores it: 2/255 in float16.
@@ -65,7 +65,7 @@ class Regressor(nn.Module):
         super().__init__()
         stride = 2 if side // 16 >= _LARGE_GRID else 1
         cells = (side // 16 // stride) ** 2
-        self.reduce = _convolution(_FINE, _NARROW, 4, 4, 0)
+        self.reduce = _convolution(_FINE, _NARROW, 2, 2, 0)
         self.mix = nn.Sequential(
             _convolution(_NARROW + _COARSE, _WIDTH, 3, stride, 1), _convolution(_WIDTH, _NARROW, 1, 1, 0)
         )
@@ -86,7 +86,7 @@ class Regressor(nn.Module):
         Positions are relative to the middle of the crop, in sides of the crop.
 
         Args:
-            fine: Features with shape (N, side / 4, side / 4, 24).
+            fine: Features with shape (N, side / 8, side / 8, 24).
             coarse: Features with shape (N, side / 16, side / 16, 64).
         """
         fine, coarse = (x.permute(0, 3, 1, 2).float() for x in (fine, coarse))

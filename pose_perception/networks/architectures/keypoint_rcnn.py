@@ -153,7 +153,7 @@ def look(
     Args:
         network: Either of the two, in evaluation mode.
         levels: Its pyramid for the image, each (1, C, H, W).
-        size: (height, width) of the image inside of the network input, px.
+        size: (height, width) of the network input, px.
         boxes: Where people are known to be, shape (N, 4), px; the first N findings are those.
         find: Whether to look for more people; overlapping ones are suppressed, also those of known boxes.
         masks: Whether masks are wanted.
