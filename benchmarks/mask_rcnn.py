@@ -1,7 +1,7 @@
 """Box AP and keypoint AP of the estimator mask-rcnn: on simulated people it never saw, and on labelled pictures.
 
-`python benchmarks/mask_rcnn.py [LABELS.json IMAGES ...] [--network-file FILE]`; the simulated people are the split `test`
-of `pose_perception.training.pictures`, rendered when they are not in the cache yet. Both are COCO's measures
+`python benchmarks/mask_rcnn.py [LABELS.json IMAGES ...] [--network-file FILE]`; the simulated people are the split
+`test` of `pose_perception.training.pictures`, rendered when they are not in the cache yet. Both are COCO's measures
 (pycocotools), boxes over all people, keypoints over those with labelled ones.
 """
 
@@ -115,8 +115,8 @@ def main() -> None:
     estimator.load_all()
     estimator.warm_up()
     report("simulated, never seen", *simulated_people(), estimator)
-    for annotations, images in zip(options.labelled[::2], options.labelled[1::2], strict=True):
-        report(annotations.stem, *labelled_people(annotations, images), estimator)
+    for file, images in zip(options.labelled[::2], options.labelled[1::2], strict=True):
+        report(file.stem, *labelled_people(file, images), estimator)
 
 
 if __name__ == "__main__":
