@@ -84,6 +84,18 @@ def find_each_once(
     return people.select(suppress_duplicates(people, MIN_SCORE, DUPLICATE_SIMILARITY))
 
 
+def boxes_in_view(boxes: FloatArray, color: npt.NDArray[np.uint8]) -> FloatArray:
+    """Return the boxes (x0, y0, x1, y1) that show a part of the image; a top-down estimator cannot look at the others.
+
+    Args:
+        boxes: With shape (N, 4), px.
+        color: Image with shape (H, W, 3).
+    """
+    height, width = color.shape[:2]
+    has_area = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+    return boxes[has_area & (boxes[:, 2:] > 0).all(axis=1) & (boxes[:, :2] < [width, height]).all(axis=1)]
+
+
 def are_new(found: FloatArray, known: FloatArray) -> npt.NDArray[np.bool_]:
     """Return which of M found boxes (M, 4) are of none of the people in the known boxes (N, 4), shape (M,)."""
     return (box_overlap(found, known) < _SAME_BOX).all(axis=1)

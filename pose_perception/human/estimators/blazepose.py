@@ -18,6 +18,7 @@ from pose_perception.human.estimators.base import (
     EstimationConfig,
     Estimator,
     are_new,
+    boxes_in_view,
     keypoint_boxes,
     person_scores,
 )
@@ -90,6 +91,7 @@ class BlazePoseEstimator(Estimator):
 
     def estimate(self, color: npt.NDArray[np.uint8], boxes: FloatArray, find: bool) -> PoseEstimates:
         """See `Estimator.estimate`."""
+        boxes = boxes_in_view(boxes, color)
         known = landmarks(self._network, color, _upright_regions(boxes))
         regions, found = regions_from_keypoints(known.pixels, known.scores, MIN_SCORE), np.full(len(boxes), np.nan)
         if find:

@@ -11,6 +11,7 @@ from pose_perception.human.estimators.base import (
     MIN_SCORE,
     EstimationConfig,
     Estimator,
+    boxes_in_view,
     join_people,
     keypoint_boxes,
     person_scores,
@@ -104,7 +105,7 @@ class MovenetPeople:
             most_mirrored: Look at so many people mirrored, too; in a crowd the time goes to the people.
         """
         found = self._finder.find(color) if find else None
-        boxes, sure = join_people(boxes, found)
+        boxes, sure = join_people(boxes_in_view(boxes, color), found)
         pixels, scores = self._single.place(color, boxes, mirror=len(boxes) <= most_mirrored)
         people = PoseEstimates(
             pixels=pixels,

@@ -6,7 +6,15 @@ import numpy as np
 import numpy.typing as npt
 
 from pose_perception.datatypes import FloatArray, PoseEstimates
-from pose_perception.human.estimators.base import MIN_SCORE, EstimationConfig, Estimator, join_boxes, keypoint_boxes
+from pose_perception.human.estimators.base import (
+    MIN_SCORE,
+    EstimationConfig,
+    Estimator,
+    boxes_in_view,
+    join_people,
+    keypoint_boxes,
+    person_scores,
+)
 from pose_perception.human.estimators.movenet_finder import MovenetFinder
 from pose_perception.human.estimators.onnx_crops import cut_people, frame_people, letterbox
 from pose_perception.human.estimators.onnx_families import CropFamily, PictureFamily, check_results, recognise
@@ -49,10 +57,9 @@ class OnnxEstimator(Estimator):
         """See `Estimator.estimate`."""
         if isinstance(self._family, PictureFamily):
             return self._estimate_picture(self._family, color)
-        boxes = _in_view(boxes, color)
-        if find:
-            boxes = join_boxes(boxes, self._finder.find(color).boxes)
-        return self._estimate_people(self._family, color, boxes)
+        found = self._finder.find(color) if find else None
+        boxes, sure = join_people(boxes_in_view(boxes, color), found)
+        return self._estimate_people(self._family, color, boxes, sure)
 
     def warm_up(self) -> None:
         """See `Estimator.warm_up`."""
@@ -67,7 +74,9 @@ class OnnxEstimator(Estimator):
         for size in self._sizes:
             self._network(size)
 
-    def _estimate_people(self, family: CropFamily, color: npt.NDArray[np.uint8], boxes: FloatArray) -> PoseEstimates:
+    def _estimate_people(
+        self, family: CropFamily, color: npt.NDArray[np.uint8], boxes: FloatArray, sure: FloatArray
+    ) -> PoseEstimates:
         if len(boxes) == 0:
             return _estimates(np.empty((0, _KEYPOINTS, 2)), np.empty((0, _KEYPOINTS)), np.empty((0, 4)), np.empty(0))
         size = self._sizes[0]
@@ -75,7 +84,7 @@ class OnnxEstimator(Estimator):
         poses = family.decode(self._run(size, cut_people(color, crops, size)), size)
         pixels = crops.to_picture(poses.pixels)
         return _estimates(
-            pixels, poses.scores, keypoint_boxes(pixels, poses.scores, MIN_SCORE), poses.scores.mean(axis=1)
+            pixels, poses.scores, keypoint_boxes(pixels, poses.scores, MIN_SCORE), person_scores(poses.scores, sure)
         )
 
     def _estimate_picture(self, family: PictureFamily, color: npt.NDArray[np.uint8]) -> PoseEstimates:
@@ -111,13 +120,6 @@ class OnnxEstimator(Estimator):
             precision = "fast" if isinstance(self._family, CropFamily) else "exact"
             self._networks[size] = self._file.load(size, self._family.encoding, self._device, precision)
         return self._networks[size]
-
-
-def _in_view(boxes: FloatArray, color: npt.NDArray[np.uint8]) -> FloatArray:
-    """Return the boxes that show a part of the picture; the others have nothing to look at."""
-    height, width = color.shape[:2]
-    has_area = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
-    return boxes[has_area & (boxes[:, 2:] > 0).all(axis=1) & (boxes[:, :2] < [width, height]).all(axis=1)]
 
 
 def _estimates(pixels: FloatArray, scores: FloatArray, boxes: FloatArray, person_scores: FloatArray) -> PoseEstimates:
