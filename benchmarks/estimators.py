@@ -29,6 +29,7 @@ from pose_perception.evaluation.labels import Labels, read_labels
 from pose_perception.human.drawing import draw_poses
 from pose_perception.human.estimators.base import EstimationConfig, Estimator, find_each_once
 from pose_perception.human.estimators.registry import ESTIMATORS, make_estimator
+from pose_perception.human.pipeline import HumanConfig
 from pose_perception.simulation.sequence import SequenceConfig, load_or_render
 
 _DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -145,7 +146,7 @@ def _line(row: Row, sets: Sequence[Labels], device: str, frame: npt.NDArray[np.u
             if frame is not None:
                 write_picture(row, estimator, frame)
         except PosePerceptionError as error:
-            note = f"not measured: {str(error).splitlines()[0]}"
+            note = f"not measured: {str(error).split(';')[0]}"
     cells = [cell for measured in figures for cell in _cells(measured)] or [note, *[""] * (2 * len(sets) - 1)]
     return f"| {row.title} | {' | '.join(cells)} | {_USES[row.estimator]} |"
 
@@ -158,10 +159,12 @@ def _cells(figures: CocoFigures) -> tuple[str, str]:
 def write_picture(row: Row, estimator: Estimator, frame: npt.NDArray[np.uint8]) -> None:
     """Draw what an estimator finds in the frame into docs/images/estimators/<name>.jpg."""
     people = find_each_once(estimator, frame)
-    drawn = draw_poses(frame, people.select(people.person_scores >= 0.2), estimator.topology)
+    people = people.select(people.person_scores >= HumanConfig().min_person_score)
+    # From left to right, so that the colours are the same in all pictures.
+    drawn = draw_poses(frame, people.select(np.argsort(people.boxes[:, 0])), estimator.topology)
     drawn = cv2.resize(drawn, _SIZE, interpolation=cv2.INTER_AREA)
     _PICTURES.mkdir(parents=True, exist_ok=True)
-    path = _PICTURES / f"{row.title.replace(', ', '-')}.jpg"
+    path = _PICTURES / f"{row.estimator}.jpg"
     cv2.imwrite(str(path), cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
 
 
