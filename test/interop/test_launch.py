@@ -224,6 +224,14 @@ def test_compressed_colour_of_a_file_of_parameters_gets_the_topic_of_the_argumen
     assert [reader.topic_type for reader in readers] == ["sensor_msgs/msg/CompressedImage"]
 
 
+def test_network_that_a_user_brings_is_named_by_an_argument(launch: Callable, tmp_path: Path) -> None:
+    file = tmp_path / "none.onnx"
+    launched = launch("human_pose.launch.py", device="cpu", estimator="onnx", network_file=file, decoding="simcc")
+    launched.process.wait(timeout=_START_S)
+    assert f"network_file {file} is not there" in launched.log
+    assert "Traceback" not in launched.log
+
+
 def test_the_demo_shows_simulated_people(launch: Callable, observer: Observer) -> None:
     launched = launch("demo.launch.py", device="cpu")
     results = observer.collect("/human_pose/skeletons")
@@ -246,8 +254,10 @@ def test_the_demo_ends_with_a_recording_that_is_played_once(
         cv2.imwrite(str(folder / "depth" / f"{index:05d}.png"), sequence.depth_mm[index])
     camera = {name: getattr(sequence.camera, name) for name in ("width", "height", "fx", "fy", "cx", "cy")}
     (folder / "camera.json").write_text(json.dumps(camera))
-    launched = launch("demo.launch.py", device="cpu", folder=folder, loop="false", rate_hz=5)
+    estimator = {"estimator": "movenet-multipose", "grouping": "exact"}
+    launched = launch("demo.launch.py", device="cpu", folder=folder, loop="false", rate_hz=5, **estimator)
     results = observer.collect("/human_pose/skeletons")
     observer.wait_for(lambda: len(results) >= 5, launched)
+    assert results[0].topology == "coco_17"
     assert launched.process.wait(timeout=_START_S) == 0
     assert "Traceback" not in launched.log
