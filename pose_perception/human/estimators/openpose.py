@@ -13,9 +13,9 @@ from pose_perception.human.estimators.paf_grouping import group_people
 from pose_perception.human.topology import COCO_17
 from pose_perception.networks.runtime import Network, load_network
 
-# Inputs (height, width) of about 170 000 px, OpenPose's own 368x368 to 368x656 being 135 000 to 241 000: for images in
+# Inputs (height, width) of about 182 000 px, OpenPose's own 368x368 to 368x656 being 135 000 to 241 000: for images in
 # 4:3 and 16:9, as most cameras send them, the same upright, and square. Of larger inputs the time grows as the area.
-_INPUT_SIZES = ((352, 480), (304, 544), (480, 352), (544, 304), (416, 416))
+_INPUT_SIZES = ((368, 496), (320, 560), (496, 368), (560, 320), (432, 432))
 _CAMERA_SIZES = _INPUT_SIZES[:2]
 # Cell i of the maps covers the pixels 8 i to 8 i + 7.
 _STRIDE = 8
