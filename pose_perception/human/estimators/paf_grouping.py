@@ -217,15 +217,20 @@ def _between_cells(maps: MapArray, row: IntArray, column: IntArray, part: IntArr
 
 def _score_pairs(first: FloatArray, second: FloatArray, field: MapArray) -> FloatArray:
     """Return the mean field along the lines from N to M points with shape (N, M); -inf where there is no limb."""
-    way = second[None] - first[:, None]  # (N, M, 2)
-    length = np.linalg.norm(way, axis=2)
-    steps = np.linspace(0, 1, _SAMPLES)[:, None]
-    places = first[:, None, None] + way[:, :, None] * steps  # (N, M, S, 2)
-    places = places.reshape(-1, _SAMPLES, 2).astype(np.float32)
+    first, second = first.astype(np.float32)[:, None], second.astype(np.float32)[None]
+    way = second - first  # (N, M, 2)
+    length = np.sqrt(np.square(way).sum(axis=2))
+    direction = way / np.maximum(length, 1e-9)[..., None]
+    steps = np.linspace(0, 1, _SAMPLES, dtype=np.float32)[:, None]
+    places = first[..., None, :] * (1 - steps) + second[..., None, :] * steps  # (N, M, S, 2)
     sampled = cv2.remap(
-        np.ascontiguousarray(field), places, None, interpolation=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    ).reshape(*length.shape, _SAMPLES, 2)
-    along = np.einsum("nmsd,nmd->nms", sampled, way / np.maximum(length, 1e-9)[..., None])
+        np.ascontiguousarray(field),
+        places.reshape(-1, _SAMPLES, 2),
+        None,
+        interpolation=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    ).reshape(places.shape)
+    along = sampled[..., 0] * direction[..., None, 0] + sampled[..., 1] * direction[..., None, 1]
     scores = along.mean(axis=2)
     is_limb = ((along > _MIN_FIELD).mean(axis=2) >= _MIN_COUNTING) & (scores > 0)
     is_short = length < _SHORT_LIMB * np.sqrt(field.shape[0] * field.shape[1])
