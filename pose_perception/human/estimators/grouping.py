@@ -82,11 +82,9 @@ class Grouping(NamedTuple):
 
     @property
     def gap(self) -> float:
-        """How far the cost may be from the optimum, relative to the cost; 0 when this is the optimum."""
-        difference = self.cost - self.bound
-        return (
-            0.0 if difference <= TOLERANCE * max(1.0, abs(self.cost)) else difference / max(abs(self.cost), TOLERANCE)
-        )
+        """How far from the optimum the cost may be, over the cost (at least 1); 0 when it is the optimum."""
+        difference, scale = self.cost - self.bound, max(abs(self.cost), 1.0)
+        return difference / scale if difference > TOLERANCE * scale else 0.0
 
 
 def grouping_cost(problem: GroupingProblem, labels: Labels) -> float:

@@ -5,6 +5,8 @@ In the style of NL-LMP (Levinkov et al., Joint Graph Decomposition and Node Labe
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 
 from pose_perception.datatypes import FloatArray
@@ -60,12 +62,14 @@ def _exclude(problem: GroupingProblem, labels: Labels) -> Labels:
 
 
 def _improve(problem: GroupingProblem, labels: Labels) -> Labels:
-    """Make the best move of a candidate or a group as long as one gains anything."""
+    """Make the best move of a candidate or a group, or else the best of many at once, as long as one gains anything."""
     while True:
         groups = np.unique(labels[labels != SUPPRESSED])
         member = (labels[:, None] == groups).astype(np.float64)  # (N, K)
         moves = (*_candidate_moves(problem, labels, groups, member), _move_group(problem, labels, groups, member))
         change, moved = min(moves, key=lambda move: move[0])
+        if change >= -TOLERANCE:
+            change, moved = _exchange(problem, labels, groups)
         if change >= -TOLERANCE:
             return labels
         labels = moved
@@ -115,3 +119,26 @@ def _move_group(problem: GroupingProblem, labels: Labels, groups: Labels, member
     a, b = divmod(int(change.argmin()), len(groups))
     moved = np.where(labels == groups[a], SUPPRESSED if a == b else groups[b], labels)
     return float(change[a, b]), moved
+
+
+def _exchange(problem: GroupingProblem, labels: Labels, groups: Labels) -> tuple[float, Labels]:
+    """Return the best exchange of members between two groups, or split of one, that Kernighan and Lin's sequences find.
+
+    Each member changes sides once, always the one that costs least, even if it costs something; the best moment counts.
+    """
+    best, moved = np.inf, labels
+    for a, b in combinations((*groups, groups.max(initial=-1) + 1), 2):
+        index = np.flatnonzero((labels == a) | (labels == b))
+        join = problem.join[np.ix_(index, index)]
+        side = np.where(labels[index] == a, 1.0, -1.0)
+        left = np.zeros(len(index))
+        cost = 0.0
+        for _ in index:
+            change = left - side * (join @ side)
+            i = int(change.argmin())
+            cost += change[i]
+            side[i], left[i] = -side[i], np.inf
+            if cost < best:
+                best, moved = cost, labels.copy()
+                moved[index] = np.where(side > 0, a, b)
+    return best, moved
