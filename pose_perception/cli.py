@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from collections.abc import Sequence
 
 from pose_perception.errors import PosePerceptionError
@@ -27,11 +28,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for command in (human, networks, evaluation, demo):
         command.add_parser(subparsers)
     args = parser.parse_args(arguments)
-    try:
-        return args.run(args)
-    except PosePerceptionError as error:
-        print(f"pose-perception: {error}", file=sys.stderr)
-        return 2
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        try:
+            return args.run(args)
+        except PosePerceptionError as error:
+            print(f"pose-perception: {error}", file=sys.stderr)
+            return 2
+
+
+def _show_warning(message: Warning | str, *_: object) -> None:
+    """Print a warning for a user, who does not care which line of code it comes from."""
+    print(f"pose-perception: warning: {message}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 
 import cv2
@@ -11,6 +12,7 @@ import pytest
 
 from pose_perception.cli import main
 from pose_perception.datatypes import RgbdFrame
+from pose_perception.errors import ConfigurationError
 from pose_perception.human.topology import BODY_33, COCO_17
 
 
@@ -123,3 +125,16 @@ def test_everyone_in_a_crowded_single_picture_is_reported(shared_data: Path, tmp
         assert main([*arguments, "--out", str(tmp_path / "out.json"), *options]) == 0
         found.append(len(json.loads((tmp_path / "out.json").read_text())["frames"][0]["skeletons"]))
     assert found[1] > found[0]  # nobody waits for a second look
+
+
+def test_warnings_are_told_without_the_code_they_come_from(
+    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def warn(*_: object) -> None:
+        warnings.warn("the light network is used", UserWarning, stacklevel=1)
+        raise ConfigurationError("this is the end")
+
+    monkeypatch.setattr("pose_perception.human.cli.HumanPipeline", warn)
+    assert _human(files, tmp_path / "out.json") == 2
+    told = "pose-perception: warning: the light network is used\npose-perception: this is the end\n"
+    assert capsys.readouterr().err == told
