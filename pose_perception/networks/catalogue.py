@@ -156,6 +156,8 @@ _SPECS = (
     NetworkSpec("hand_recrop", (256, 256), {"crop": "output_crop"}),
     NetworkSpec("face_detector", (128, 128), {"boxes": "regressors", "scores": "classificators"}, 2 / 255, -1.0),
     NetworkSpec("face_landmarks", (192, 192), {"landmarks": "conv2d_21", "presence": "conv2d_31"}),
+    # The same network, up to the maps of which its last layer makes the heatmaps of the keypoints.
+    _movenet("movenet_parts", (256, 256), {"parts": "kpt_heatmap_0/re_lu_6/Relu"}, 32),
     NetworkSpec(
         "centernet_mobilenet_v3",
         (512, 512),

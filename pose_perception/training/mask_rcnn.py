@@ -1,4 +1,4 @@
-"""Trains the light Keypoint R-CNN on the maps of a frozen MobileNetV3.
+"""Trains the light Keypoint R-CNN on the maps of frozen networks.
 
 `python -m pose_perception.training.mask_rcnn --steps 3000 --export weights/mask_rcnn_light.safetensors`. It may be
 stopped at any time and run again: it goes on from its last checkpoint in the cache. Its pictures are simulated people
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from pose_perception.errors import ConfigurationError
-from pose_perception.networks.architectures.keypoint_rcnn import TRUNK, TRUNK_CHANNELS, LightKeypointRcnn
+from pose_perception.networks.architectures.keypoint_rcnn import TRUNKS, LightKeypointRcnn
 from pose_perception.networks.runtime import Network, load_network
 from pose_perception.networks.weights import cache_directory
 from pose_perception.training.mask_rcnn_targets import Example, random_example, read_coco
@@ -128,21 +128,22 @@ def _stream(folders: list[Path], rng: np.random.Generator) -> Iterator[TrainingP
             yield pictures[i]
 
 
-def trunk_maps(trunk: Network, examples: list[Example]) -> dict[str, Tensor]:
-    """Return the maps of the frozen trunk for a batch, (N, C, H, W)."""
-    results = trunk(np.stack([example.color for example in examples]))
-    return {name: torch.from_numpy(results[name]).permute(0, 3, 1, 2).contiguous() for name in TRUNK_CHANNELS}
+def trunk_maps(trunks: list[Network], examples: list[Example]) -> dict[str, Tensor]:
+    """Return the maps of the frozen trunks for a batch, (N, C, H, W)."""
+    images = np.stack([example.color for example in examples])
+    results = {name: values for trunk in trunks for name, values in trunk(images).items()}
+    return {name: torch.from_numpy(values).permute(0, 3, 1, 2).contiguous() for name, values in results.items()}
 
 
 def train(training: Training, steps: int, coco: list[TrainingPicture], labelled: list[Path]) -> None:
     """Learn until a number of steps, with a line of progress now and then."""
-    trunk = load_network(TRUNK, "auto", input_size=(_SIDE, _SIDE))
+    trunks = [load_network(name, "auto", input_size=(_SIDE, _SIDE)) for name in TRUNKS]
     source = batches(coco, labelled, np.random.default_rng((training.seed, training.step)))
     sums: dict[str, list[float]] = {}
     start = time.monotonic()
     while training.step < steps:
         examples = next(source)
-        losses = training.learn(trunk_maps(trunk, examples), [example.target for example in examples], steps)
+        losses = training.learn(trunk_maps(trunks, examples), [example.target for example in examples], steps)
         for name, value in losses.items():
             sums.setdefault(name, []).append(value)
         if training.step % _EVERY == 0 or training.step == steps:

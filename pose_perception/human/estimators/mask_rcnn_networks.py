@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from pose_perception.datatypes import FloatArray
 from pose_perception.errors import ConfigurationError
+from pose_perception.human.estimators.whole_image import fitting_size, input_sizes
 from pose_perception.networks.runtime import Network, choose_device, load_network
 from pose_perception.networks.weights import FETCH_COMMAND, find_weights
 
@@ -24,10 +25,9 @@ if TYPE_CHECKING:
 PUBLISHED = "keypoint_rcnn"
 LIGHT = "mask_rcnn_light"
 """Their names in the manifest of the weights."""
-# The longer side of the light network's input, px, and the shapes that images are fitted into: landscape and portrait
-# of 4:3 and 16:9, and square for everything else.
+# The inputs of the light network, px.
 _LIGHT_LONG_SIDE = 512
-_LIGHT_SIZES = ((384, 512), (288, 512), (512, 384), (512, 288), (512, 512))
+_LIGHT_SIZES = input_sizes(_LIGHT_LONG_SIDE, 32)
 # torchvision's: the shorter side of the image as the network sees it and the most of the longer one, px.
 _SHORT_SIDE, _LONG_SIDE, _MULTIPLE = 800, 1333, 32
 
@@ -94,27 +94,26 @@ class RcnnRunner(ABC):
 
 
 class LightRunner(RcnnRunner):
-    """The light network: its trunk by the runtime of the device, pyramid and heads by PyTorch."""
+    """The light network: its trunks by the runtime of the device, pyramid and heads by PyTorch."""
 
     def __init__(self, device: str) -> None:
         self._device = choose_device(device)
         from pose_perception.networks.architectures.keypoint_rcnn import read_light
 
         self.network = read_light(find_weights(LIGHT).read()[0]).to(self._device)
-        self._trunks: dict[tuple[int, int], Network] = {}
+        self._loaded: dict[tuple[int, int], list[Network]] = {}
 
     def fit(self, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
         """See `RcnnRunner.fit`."""
         scale = _LIGHT_LONG_SIDE / max(height, width)
         inner = (max(1, round(scale * height)), max(1, round(scale * width)))
-        fitting = [size for size in _LIGHT_SIZES if size[0] >= inner[0] and size[1] >= inner[1]]
-        return min(fitting, key=lambda size: size[0] * size[1]), inner
+        return fitting_size(height, width, _LIGHT_SIZES), inner
 
     def levels(self, image: npt.NDArray[np.uint8]) -> OrderedDict[str, Tensor]:
         """See `RcnnRunner.levels`."""
         import torch
 
-        maps = self._trunk(image.shape[:2])(image[None])
+        maps = {name: values for trunk in self._trunks(image.shape[:2]) for name, values in trunk(image[None]).items()}
         return self.network.pyramid(
             {name: torch.from_numpy(values).to(self._device).permute(0, 3, 1, 2) for name, values in maps.items()}
         )
@@ -122,14 +121,14 @@ class LightRunner(RcnnRunner):
     def load_all(self) -> None:
         """See `RcnnRunner.load_all`."""
         for size in _LIGHT_SIZES:
-            self._trunk(size)
+            self._trunks(size)
 
-    def _trunk(self, size: tuple[int, int]) -> Network:
-        from pose_perception.networks.architectures.keypoint_rcnn import TRUNK
+    def _trunks(self, size: tuple[int, int]) -> list[Network]:
+        from pose_perception.networks.architectures.keypoint_rcnn import TRUNKS
 
-        if size not in self._trunks:
-            self._trunks[size] = load_network(TRUNK, self._device, input_size=size)
-        return self._trunks[size]
+        if size not in self._loaded:
+            self._loaded[size] = [load_network(name, self._device, input_size=size) for name in TRUNKS]
+        return self._loaded[size]
 
 
 class PublishedRunner(RcnnRunner):

@@ -1,9 +1,10 @@
-"""Keypoint R-CNN: torchvision's with ResNet-50, and a light one of the same parts on the maps of a MobileNetV3.
+"""Keypoint R-CNN: torchvision's with ResNet-50, and a light one of the same parts on the maps of a MobileNetV3 FPN.
 
 He et al., Mask R-CNN, 2017. A network proposes regions, and heads look at each: is this a person, where exactly, where
 is each of the 17 keypoints (a softmax over 56 x 56 cells), which pixels belong to it. Parts, losses and the names of
 the weights are those of `torchvision.models.detection`; the decoding of the keypoints is that of
-`architectures.keypoint_heatmaps`.
+`architectures.keypoint_heatmaps`. The light network finds and outlines people on the maps of a MobileNetV3 that was
+trained to find objects; its keypoint head takes those of MoveNet, which was trained to find joints.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.detection import KeypointRCNN, keypointrcnn_resnet50_fpn
+from torch.nn import functional
+from torchvision.models.detection import KeypointRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.keypoint_rcnn import KeypointRCNNHeads, KeypointRCNNPredictor
@@ -25,22 +28,24 @@ from torchvision.models.detection.roi_heads import RoIHeads, paste_masks_in_imag
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
+from torchvision.ops.misc import FrozenBatchNorm2d
 
 from pose_perception.errors import WeightsError
 from pose_perception.networks.architectures.keypoint_heatmaps import decode_heatmaps
 
-TRUNK = "centernet_mobilenet_v3"
-"""The network of the catalogue whose maps the light one takes."""
-TRUNK_CHANNELS = {"stride_4": 128, "stride_8": 192, "stride_16": 256, "stride_32": 480}
-"""Its results, and how many channels each has."""
+TRUNKS = ("centernet_mobilenet_v3", "movenet_parts")
+"""The networks of the catalogue whose maps the light one takes: one that knows objects, and one that knows joints."""
+_CHANNELS = {"stride_4": 128, "stride_8": 192, "stride_16": 256, "stride_32": 480}
+_PARTS, _PARTS_CHANNELS = "parts", 96
 
 _KEYPOINTS = 17
 _CLASSES = 2  # nobody, person
 # Width of the light network's maps and heads; torchvision's has 256, 1024, 512 and 256.
-_WIDTH, _BOX_WIDTH, _KEYPOINT_WIDTHS, _MASK_WIDTHS = 64, 512, (128, 128, 128, 128), (64, 64)
+_WIDTH, _BOX_WIDTH, _KEYPOINT_WIDTHS, _MASK_WIDTHS = 64, 512, (96, 96, 96), (64, 64)
 # Two anchors a shape and level, px of the input; height over width: sitting, standing, standing sideways.
 _ANCHOR_SIZES = ((28, 40), (56, 80), (112, 160), (224, 340))
 _ANCHOR_SHAPES = (0.7, 1.4, 2.8)
+_MOST_REASONS, _MOST_CHARACTERS = 3, 150
 _MASK_KEY = "roi_heads.mask_predictor.mask_fcn_logits.weight"
 Maps = Mapping[str, Tensor]
 
@@ -81,11 +86,12 @@ class LightHeads(RoIHeads):
 
 
 class LightKeypointRcnn(nn.Module):
-    """Pyramid, region proposals and heads on the maps of a frozen trunk."""
+    """Pyramid, region proposals and heads on the maps of two frozen trunks."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.fpn = FeaturePyramidNetwork(list(TRUNK_CHANNELS.values()), _WIDTH, LastLevelMaxPool())
+        self.fpn = FeaturePyramidNetwork(list(_CHANNELS.values()), _WIDTH, LastLevelMaxPool())
+        self.parts = nn.Conv2d(_PARTS_CHANNELS, _WIDTH, 1)
         anchors = AnchorGenerator(_ANCHOR_SIZES, (_ANCHOR_SHAPES,) * len(_ANCHOR_SIZES))
         self.rpn = RegionProposalNetwork(
             anchors,
@@ -94,8 +100,8 @@ class LightKeypointRcnn(nn.Module):
             bg_iou_thresh=0.3,
             batch_size_per_image=128,
             positive_fraction=0.5,
-            pre_nms_top_n={"training": 500, "testing": 300},
-            post_nms_top_n={"training": 200, "testing": 100},
+            pre_nms_top_n={"training": 300, "testing": 300},
+            post_nms_top_n={"training": 100, "testing": 100},
             nms_thresh=0.7,
         )
         self.roi_heads = LightHeads(
@@ -104,8 +110,9 @@ class LightKeypointRcnn(nn.Module):
             FastRCNNPredictor(_BOX_WIDTH, _CLASSES),
             fg_iou_thresh=0.5,
             bg_iou_thresh=0.5,
-            batch_size_per_image=64,
-            positive_fraction=0.25,
+            # Few regions a picture and many pictures teach most in the same time.
+            batch_size_per_image=48,
+            positive_fraction=1 / 6,
             bbox_reg_weights=None,
             score_thresh=0.05,
             nms_thresh=0.5,
@@ -113,21 +120,28 @@ class LightKeypointRcnn(nn.Module):
             mask_roi_pool=MultiScaleRoIAlign(["0", "1", "2", "3"], 14, 2),
             mask_head=MaskRCNNHeads(_WIDTH, _MASK_WIDTHS, 1),
             mask_predictor=MaskRCNNPredictor(_MASK_WIDTHS[-1], _MASK_WIDTHS[-1], _CLASSES),
-            keypoint_roi_pool=MultiScaleRoIAlign(["0", "1", "2", "3"], 14, 2),
+            keypoint_roi_pool=MultiScaleRoIAlign(["parts_4", "parts_8", "parts_16"], 14, 2),
             keypoint_head=KeypointRCNNHeads(_WIDTH, _KEYPOINT_WIDTHS),
             keypoint_predictor=KeypointRCNNPredictor(_KEYPOINT_WIDTHS[-1], _KEYPOINTS),
         )
 
     def pyramid(self, maps: Maps) -> OrderedDict[str, Tensor]:
-        """Return the maps "0" to "3" (strides 4 to 32) and "pool" (64) from the trunk's, all (N, C, H, W)."""
-        ordered = OrderedDict((str(i), maps[name]) for i, name in enumerate(TRUNK_CHANNELS))
-        return self.fpn(ordered)
+        """Return the levels from the results of both trunks, all (N, C, H, W).
+
+        For keypoints these are "parts_4" to "parts_16", for all else "0" to "3" (strides 4 to 32) and "pool" (64).
+        """
+        parts = self.parts(maps[_PARTS])
+        levels = OrderedDict(parts_4=parts)
+        levels["parts_8"] = functional.avg_pool2d(parts, 2)
+        levels["parts_16"] = functional.avg_pool2d(parts, 4)
+        levels.update(self.fpn(OrderedDict((str(i), maps[name]) for i, name in enumerate(_CHANNELS))))
+        return levels
 
     def losses(self, maps: Maps, size: tuple[int, int], targets: list[dict[str, Tensor]]) -> dict[str, Tensor]:
         """Return torchvision's losses of a batch.
 
         Args:
-            maps: Results of the trunk for N pictures, (N, C, H, W).
+            maps: Results of the trunks for N pictures, (N, C, H, W).
             size: (height, width) of the pictures, px.
             targets: For each picture `boxes` (P, 4) px, `labels` (P,), `keypoints` (P, 17, 3) as x, y, and whether it
                 is labelled, and `masks` (P, H, W) where they are learnt.
@@ -185,8 +199,8 @@ def proposal_levels(network: Rcnn, levels: OrderedDict[str, Tensor]) -> OrderedD
 def read_published(path_or_content: str | bytes) -> KeypointRCNN:
     """Return torchvision's Keypoint R-CNN ResNet-50 FPN with the weights of a checkpoint.
 
-    The checkpoint must hold exactly the tensors of that network; it may also hold those of a mask head, as
-    torchvision's Mask R-CNN has it.
+    The checkpoint must hold exactly the tensors of that network, under the names of any version of torchvision; it may
+    also hold those of a mask head, as torchvision's Mask R-CNN has it.
 
     Args:
         path_or_content: The file, or what it holds. Nothing in it is executed.
@@ -204,13 +218,17 @@ def read_published(path_or_content: str | bytes) -> KeypointRCNN:
         ) from error
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise WeightsError(f"{what} must hold one tensor for each name (a state dict), nothing else")
-    network = keypointrcnn_resnet50_fpn(weights=None, weights_backbone=None)
+    backbone = resnet_fpn_backbone(backbone_name="resnet50", weights=None, norm_layer=FrozenBatchNorm2d)
+    network = KeypointRCNN(backbone, _CLASSES, num_keypoints=_KEYPOINTS)
+    for module in network.modules():
+        if isinstance(module, FrozenBatchNorm2d):
+            module.eps = 0.0  # as it was when the published weights were trained (torchvision, overwrite_eps)
     if _MASK_KEY in state:
         width = network.backbone.out_channels
         network.roi_heads.mask_roi_pool = MultiScaleRoIAlign(["0", "1", "2", "3"], 14, 2)
         network.roi_heads.mask_head = MaskRCNNHeads(width, (256, 256, 256, 256), 1)
         network.roi_heads.mask_predictor = MaskRCNNPredictor(256, 256, _CLASSES)
-    load_strictly(network, state, f"{what}, for torchvision's keypointrcnn_resnet50_fpn,")
+    _load_strictly(network, state, f"{what} is not of torchvision's keypointrcnn_resnet50_fpn")
     return network.eval()
 
 
@@ -224,37 +242,22 @@ def read_light(content: bytes) -> LightKeypointRcnn:
 
     network = LightKeypointRcnn()
     state = {name: value.float() for name, value in load(content).items()}
-    load_strictly(network, state, "the weights of the light Keypoint R-CNN")
+    _load_strictly(network, state, "these are not the weights of the light Keypoint R-CNN")
     return network.eval()
 
 
-def load_strictly(network: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
+def _load_strictly(network: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
     """Fill a network with exactly the tensors that it has.
 
-    Args:
-        network: What to fill.
-        state: Tensors by name.
-        what: Name of the source for the error.
-
     Raises:
-        WeightsError: names or shapes differ; the message says which.
+        WeightsError: names or shapes differ; the message begins with `what` and says which.
     """
-    own = network.state_dict()
-    missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
-    shapes = [
-        f"{name} {tuple(state[name].shape)} instead of {tuple(value.shape)}"
-        for name, value in own.items()
-        if name in state and state[name].shape != value.shape
-    ]
-    wrong = [("lacks", missing), ("has unknown", unknown), ("has wrong shapes:", shapes)]
-    reasons = [
-        f"{verb} {', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}"
-        for verb, names in wrong
-        if names
-    ]
-    if reasons:
-        raise WeightsError(f"{what} {'; '.join(reasons)}")
-    network.load_state_dict(dict(state), strict=True)
+    try:
+        network.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        # PyTorch's first line says what it tried; each of the others one kind of difference, with all names.
+        reasons = [line.strip()[:_MOST_CHARACTERS] for line in str(error).splitlines()[1:]]
+        raise WeightsError(f"{what}: {' … '.join(reasons[:_MOST_REASONS])}") from error
 
 
 def _masks(heads: RoIHeads, levels: OrderedDict[str, Tensor], people: Tensor, sizes: list[tuple[int, int]]) -> Tensor:
