@@ -1,11 +1,14 @@
 """Tests for geometry/registration.py."""
 
+import math
+
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from pose_perception.datatypes import CameraIntrinsics
 from pose_perception.errors import InvalidInputError
-from pose_perception.geometry.registration import register_depth
+from pose_perception.geometry.registration import DepthRegistration
 
 DEPTH_CAMERA = CameraIntrinsics(212, 120, 106.0, 106.0, 106.0, 60.0)
 
@@ -25,7 +28,7 @@ def test_slanted_plane_keeps_its_equation_in_the_colour_camera(magnification: fl
     transform = np.eye(4)
     transform[0, 3] = 0.05
     camera = _color_camera(magnification)
-    registered = register_depth(depth, DEPTH_CAMERA, camera, transform)
+    registered = DepthRegistration(DEPTH_CAMERA, camera, transform)(depth)
     x = (np.arange(camera.width) - camera.cx) / camera.fx
     expected = np.broadcast_to((2 - 0.3 * 0.05) / (1 - 0.3 * x), registered.shape)
     assert registered.shape == (camera.height, camera.width)
@@ -39,7 +42,7 @@ def test_near_surface_hides_the_far_one() -> None:
     depth[40:80, 90:130] = 1.0
     transform = np.eye(4)
     transform[0, 3] = 0.1  # the near square moves right by 10.6 px, the wall by 3.5 px
-    registered = register_depth(depth, DEPTH_CAMERA, DEPTH_CAMERA, transform)
+    registered = DepthRegistration(DEPTH_CAMERA, DEPTH_CAMERA, transform)(depth)
     square = registered[42:78, 102:139]
     assert np.nanmax(square) == pytest.approx(1.0)
     assert np.isnan(registered[42:78, 94:99]).all()  # uncovered behind the square: unknown, not invented
@@ -48,22 +51,47 @@ def test_near_surface_hides_the_far_one() -> None:
 def test_unknown_depth_stays_unknown() -> None:
     depth = np.zeros((120, 212), np.float32)
     depth[:, 100:] = np.nan
-    assert np.isnan(register_depth(depth, DEPTH_CAMERA, DEPTH_CAMERA, np.eye(4))).all()
+    assert np.isnan(DepthRegistration(DEPTH_CAMERA, DEPTH_CAMERA, np.eye(4))(depth)).all()
 
 
 def test_footprint_without_bound_is_refused() -> None:
-    depth = np.ones((120, 212), np.float32)
     with pytest.raises(InvalidInputError, match="cover"):
-        register_depth(depth, DEPTH_CAMERA, CameraIntrinsics(4000, 3000, 2000.0, 2000.0, 2000.0, 1500.0), np.eye(4))
+        DepthRegistration(DEPTH_CAMERA, CameraIntrinsics(4000, 3000, 2000.0, 2000.0, 2000.0, 1500.0), np.eye(4))
 
 
 def test_wrong_size_and_wrong_unit_are_refused() -> None:
     depth = np.ones((120, 212), np.float32)
     with pytest.raises(InvalidInputError, match="shape"):
-        register_depth(depth[:100], DEPTH_CAMERA, DEPTH_CAMERA, np.eye(4))
+        DepthRegistration(DEPTH_CAMERA, DEPTH_CAMERA, np.eye(4))(depth[:100])
     in_millimetres = np.eye(4)
     in_millimetres[0, 3] = 15.0
     with pytest.raises(InvalidInputError, match="metres"):
-        register_depth(depth, DEPTH_CAMERA, DEPTH_CAMERA, in_millimetres)
+        DepthRegistration(DEPTH_CAMERA, DEPTH_CAMERA, in_millimetres)
     with pytest.raises(InvalidInputError, match="rotation"):
-        register_depth(depth, DEPTH_CAMERA, DEPTH_CAMERA, np.diag([1.0, 1.0, -1.0, 1.0]))
+        DepthRegistration(DEPTH_CAMERA, DEPTH_CAMERA, np.diag([1.0, 1.0, -1.0, 1.0]))
+
+
+@pytest.mark.parametrize("magnification", [0.4, 1.0, 2.2])
+def test_every_pixel_has_the_nearest_of_the_points_that_cover_it(magnification: float) -> None:
+    rng = np.random.default_rng(4)
+    depth = rng.uniform(0.5, 4.0, (120, 212)).astype(np.float32)
+    depth[rng.random(depth.shape) < 0.1] = 0
+    transform = np.eye(4)
+    transform[:3, :3] = Rotation.from_euler("xyz", [3, -5, 2], degrees=True).as_matrix()
+    transform[:3, 3] = 0.05, -0.03, 0.02
+    camera = _color_camera(magnification)
+    registered = DepthRegistration(DEPTH_CAMERA, camera, transform)(depth)
+    v, u = np.nonzero(depth)
+    z = depth[v, u].astype(np.float64)
+    points = np.stack([(u - 106.0) / 106.0 * z, (v - 60.0) / 106.0 * z, z], axis=1) @ transform[:3, :3].T
+    points += transform[:3, 3]
+    middle_u = points[:, 0] / points[:, 2] * camera.fx + camera.cx
+    middle_v = points[:, 1] / points[:, 2] * camera.fy + camera.cy
+    covers = math.ceil(magnification - 1e-6)
+    first_u, first_v = np.ceil(middle_u - magnification / 2), np.ceil(middle_v - magnification / 2)
+    differs = 0
+    for row, column in rng.integers((camera.height, camera.width), size=(200, 2)):
+        here = (first_u <= column) & (column < first_u + covers) & (first_v <= row) & (row < first_v + covers)
+        expected = points[here, 2].min(initial=np.inf)
+        differs += not np.isclose(np.nan_to_num(registered[row, column], nan=np.inf), expected, atol=1e-3)
+    assert differs <= 2  # a point between two pixels may be rounded to either

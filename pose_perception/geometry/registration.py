@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -14,65 +15,101 @@ from pose_perception.errors import InvalidInputError
 _NEAREST_M = 0.01
 # Time and memory grow with the square of this.
 _LARGEST_FOOTPRINT_PX = 10
+# Equal focal lengths that were rounded differently do not make a footprint of two pixels.
+_ROUNDING = 1e-6
 # Depth and colour sensors of one device are centimetres apart; a longer way is a transform in millimetres.
 _LONGEST_BASELINE_M = 5.0
 
 
-def register_depth(
-    depth: npt.NDArray[np.float32],
-    depth_camera: CameraIntrinsics,
-    color_camera: CameraIntrinsics,
-    color_from_depth: FloatArray,
-) -> npt.NDArray[np.float32]:
-    """Warp a depth image into the view of the colour camera; where surfaces overlap the nearest one stays.
+class DepthRegistration:
+    """Warps depth images into the view of the colour camera; where surfaces overlap the nearest one stays.
+
+    What depends on the cameras alone is computed once. 848x480 take 2 to 3 ms on one core.
 
     Args:
-        depth: Depth along the optical axis of the depth camera with shape (h, w), metres; NaN or 0 where unknown.
-        depth_camera: Intrinsics of the depth image.
-        color_camera: Intrinsics of the colour image.
+        depth_camera: Intrinsics of the depth images.
+        color_camera: Intrinsics of the colour images.
         color_from_depth: Rigid transform with shape (4, 4), metres, that takes points of the depth camera's optical
             frame to the colour camera's.
 
-    Returns:
-        Depth along the optical axis of the colour camera with shape (H, W), float32, metres; NaN where unknown.
-
     Raises:
-        InvalidInputError: the image does not have the size of its camera, the transform is not rigid or not in
-            metres, or a depth pixel would cover more than 10 colour pixels in a direction.
+        InvalidInputError: the transform is not rigid or not in metres, or a depth pixel would cover more than 10 colour
+            pixels in a direction.
     """
-    if depth.shape != (depth_camera.height, depth_camera.width):
-        raise InvalidInputError(
-            f"depth image has shape {depth.shape}, its camera says {(depth_camera.height, depth_camera.width)}"
+
+    def __init__(
+        self, depth_camera: CameraIntrinsics, color_camera: CameraIntrinsics, color_from_depth: FloatArray
+    ) -> None:
+        check_rigid(color_from_depth)
+        # One depth pixel covers a rectangle of this size in the colour image.
+        size_u, size_v = color_camera.fx / depth_camera.fx, color_camera.fy / depth_camera.fy
+        if max(size_u, size_v) > _LARGEST_FOOTPRINT_PX:
+            raise InvalidInputError(f"one depth pixel would cover {size_u:.0f}x{size_v:.0f} pixels of the colour image")
+        self._footprint = (math.ceil(size_v - _ROUNDING), math.ceil(size_u - _ROUNDING))
+        self._depth_camera, self._color_camera = depth_camera, color_camera
+        # Takes a point of the colour camera to z times the first pixel (u, v) of the rectangle, and to z.
+        projection = np.array(
+            [
+                [color_camera.fx, 0, color_camera.cx - size_u / 2],
+                [0, color_camera.fy, color_camera.cy - size_v / 2],
+                [0, 0, 1],
+            ]
         )
-    check_rigid(color_from_depth)
-    # One depth pixel covers a rectangle of this size in the colour image.
-    size_u, size_v = color_camera.fx / depth_camera.fx, color_camera.fy / depth_camera.fy
-    if max(size_u, size_v) > _LARGEST_FOOTPRINT_PX:
-        raise InvalidInputError(f"one depth pixel would cover {size_u:.0f}x{size_v:.0f} pixels of the colour image")
-    points = _back_project(depth, depth_camera) @ color_from_depth[:3, :3].T.astype(np.float32)
-    points += color_from_depth[:3, 3].astype(np.float32)
-    x, y, z = points[points[:, 2] > _NEAREST_M].T
-    first_u = np.ceil(x / z * color_camera.fx + (color_camera.cx - 0.5 * size_u)).astype(np.int32)
-    first_v = np.ceil(y / z * color_camera.fy + (color_camera.cy - 0.5 * size_v)).astype(np.int32)
-    offsets_v, offsets_u = np.mgrid[: math.ceil(size_v), : math.ceil(size_u)].reshape(2, -1, 1).astype(np.int32)
-    # Painter's algorithm: far to near, so that the nearest surface is written last. Sorting 16-bit millimetres is a
-    # radix sort, ten times faster than sorting floats.
-    order = np.argsort(65535 - np.minimum(z * 1000, 65535).astype(np.uint16), kind="stable")
-    u = (first_u[order] + offsets_u).T.ravel()
-    v = (first_v[order] + offsets_v).T.ravel()
-    inside = (u >= 0) & (u < color_camera.width) & (v >= 0) & (v < color_camera.height)
-    registered = np.full((color_camera.height, color_camera.width), np.nan, np.float32)
-    registered[v[inside], u[inside]] = np.repeat(z[order], offsets_u.size)[inside]
-    return registered
+        u, v = np.meshgrid(np.arange(depth_camera.width), np.arange(depth_camera.height))
+        rays = np.stack(
+            [(u - depth_camera.cx) / depth_camera.fx, (v - depth_camera.cy) / depth_camera.fy, np.ones(u.shape)]
+        )
+        self._rays = np.tensordot(projection @ color_from_depth[:3, :3], rays, 1).reshape(3, -1).astype(np.float32)
+        self._shift = (projection @ color_from_depth[:3, 3]).astype(np.float32)
+
+    def __call__(self, depth: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Register one image.
+
+        Args:
+            depth: Depth along the optical axis of the depth camera with shape (h, w), metres; NaN or 0 where unknown.
+
+        Returns:
+            Depth along the optical axis of the colour camera with shape (H, W), float32, metres; NaN where unknown.
+
+        Raises:
+            InvalidInputError: the image does not have the size of its camera.
+        """
+        camera = self._depth_camera
+        if depth.shape != (camera.height, camera.width):
+            raise InvalidInputError(f"depth has shape {depth.shape}, its camera says {(camera.height, camera.width)}")
+        # Rectangles that begin left of or above the image reach into it: the buffer has a margin for them.
+        margin_v, margin_u = (size - 1 for size in self._footprint)
+        height, width = self._color_camera.height + margin_v, self._color_camera.width + margin_u
+        flat = np.ravel(depth)
+        u, v, z = (flat * ray for ray in self._rays)
+        for values, shift in zip((u, v, z), self._shift, strict=True):
+            values += shift
+        with np.errstate(divide="ignore", invalid="ignore"):
+            inverse = 1 / z
+            u, v = np.ceil(u * inverse) + margin_u, np.ceil(v * inverse) + margin_v
+            # Also false where depth is NaN.
+            seen = (flat > 0) & (z > _NEAREST_M) & (u >= 0) & (v >= 0) & (u < width) & (v < height)
+        pixels = np.flatnonzero(seen)
+        cells = (v[pixels] * width + u[pixels]).astype(np.intp)
+        nearest = _nearest(cells, z[pixels], height * width).reshape(height, width)
+        if margin_u or margin_v:
+            kernel = np.ones(self._footprint, np.uint8)
+            nearest = cv2.erode(nearest, kernel, anchor=(margin_u, margin_v), borderValue=np.inf)
+        registered = np.ascontiguousarray(nearest[margin_v:, margin_u:])
+        registered[np.isinf(registered)] = np.nan
+        return registered
 
 
-def _back_project(depth: npt.NDArray[np.float32], camera: CameraIntrinsics) -> npt.NDArray[np.float32]:
-    """Return the points of all pixels with a depth, shape (M, 3)."""
-    v, u = np.nonzero(depth > 0)  # also false for NaN
-    z = depth[v, u]
-    x = (np.arange(camera.width, dtype=np.float32) - np.float32(camera.cx)) / np.float32(camera.fx)
-    y = (np.arange(camera.height, dtype=np.float32) - np.float32(camera.cy)) / np.float32(camera.fy)
-    return np.stack([x[u] * z, y[v] * z, z], axis=1)
+def _nearest(cells: npt.NDArray[np.intp], z: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.float32]:
+    """Return the least z of each of `count` cells; infinity where there is none."""
+    buffer = np.full(count, np.inf, np.float32)
+    buffer[cells] = z
+    # Of several in one cell any one was written. Those that are nearer write again, until none is.
+    nearer = np.flatnonzero(z < buffer[cells])
+    while len(nearer):
+        buffer[cells[nearer]] = z[nearer]
+        nearer = nearer[z[nearer] < buffer[cells[nearer]]]
+    return buffer
 
 
 def check_rigid(transform: FloatArray) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from pose_perception.datatypes import CameraIntrinsics, FloatArray, RgbdFrame
 from pose_perception.errors import InvalidInputError
-from pose_perception.geometry.registration import register_depth
+from pose_perception.geometry.registration import DepthRegistration
 from pose_perception.ros.conversions import (
     camera_from_info,
     color_from_message,
@@ -88,6 +88,7 @@ class FrameBuilder:
     logger: RcutilsLogger
     lookup: Lookup
     color_from_depth: FloatArray | None = None
+    _registered_for: tuple[object, DepthRegistration] | None = field(default=None, init=False, repr=False)
 
     def build(self, messages: RgbdMessages) -> RgbdFrame | None:
         """Return the frame, or None when the messages cannot be used; that is counted and logged."""
@@ -131,7 +132,16 @@ class FrameBuilder:
         if color_from_depth is None:
             raise _UnusableError(DEPTH_NOT_REGISTERED, _not_registered(depth.shape, camera, "a static transform"))
         with _counted_as(DEPTH_NOT_REGISTERED):
-            return register_depth(depth, depth_camera, camera, color_from_depth)
+            return self._registration(depth_camera, camera, color_from_depth)(depth)
+
+    def _registration(
+        self, depth_camera: CameraIntrinsics, camera: CameraIntrinsics, color_from_depth: FloatArray
+    ) -> DepthRegistration:
+        """Return the registration, made anew only when a calibration or the transform has changed."""
+        cameras = (depth_camera, camera, color_from_depth.tobytes())
+        if self._registered_for is None or self._registered_for[0] != cameras:
+            self._registered_for = (cameras, DepthRegistration(depth_camera, camera, color_from_depth))
+        return self._registered_for[1]
 
     def _is_outdated(self, info: CameraInfo, depth: npt.NDArray[np.float32], camera: CameraIntrinsics) -> bool:
         """Return whether a calibration of depth is that of an earlier stream: only colour's fits the image."""
