@@ -29,8 +29,8 @@ from pose_perception.human.topology import COCO_17
 
 TIME_LIMIT_S = 10.0
 """Of the exact mode for one image."""
-# Fewer different parts are not enough evidence of a person (OpenPose's rule).
-_MIN_PARTS = 3
+# A single part is not enough evidence of a person.
+_MIN_PARTS = 2
 _LOG = logging.getLogger(__name__)
 
 

@@ -25,7 +25,7 @@ _MIN_PROBABILITY = 0.001
 # Different parts: logit = bias - weight ln(e + offset), where e is the mean distance by which two candidates miss each
 # other, over the size of the person. Fitted and cross-validated by benchmarks/deepcut_pairs.py.
 PAIR_OFFSET = 0.05
-PAIR_BIAS, PAIR_WEIGHT = -5.06, 2.66
+PAIR_BIAS, PAIR_WEIGHT = -5.44, 2.84
 # The same part: logit = 7.5 - 0.2 px in DeeperCut (github.com/eldar/deepcut), whose people are 340 px tall; then
 # sqrt(width height) is about 200 px. Where that is negative, they are two people for sure.
 _SAME_PART_BIAS, _SAME_PART_WEIGHT = 7.5, 40.0
