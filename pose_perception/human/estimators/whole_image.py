@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -10,32 +10,21 @@ import numpy.typing as npt
 
 from pose_perception.networks.runtime import Network, load_network
 
+# Scales that differ by less show an image in the same number of pixels.
+_SAME_SCALE = 1e-3
 
-class WholeImageNetwork:
-    """Fits images into the input that wastes least; loads the network for an input when an image first needs it.
+
+class FittedNetwork:
+    """Fits images into the input that shows them largest; loads the network for an input when an image first needs it.
 
     Args:
-        name: Name in the catalogue.
-        device: auto, cuda or cpu.
-        long_side: The longer side of the input, px.
-        multiple: The sides of the input are multiples of this plus the remainder.
-        remainder: See `multiple`.
-        outputs: Results wanted; None for all.
+        sizes: The inputs (height, width), px; those for the images that cameras send are the first two.
+        load: Makes the network for one of them.
     """
 
-    def __init__(
-        self,
-        name: str,
-        device: str,
-        long_side: int,
-        multiple: int,
-        remainder: int = 0,
-        outputs: Sequence[str] | None = None,
-    ) -> None:
-        self._name = name
-        self._device = device
-        self._outputs = outputs
-        self._sizes = input_sizes(long_side, multiple, remainder)
+    def __init__(self, sizes: Sequence[tuple[int, int]], load: Callable[[tuple[int, int]], Network]) -> None:
+        self._sizes = sizes
+        self._load = load
         self._networks: dict[tuple[int, int], Network] = {}
 
     def warm_up(self) -> None:
@@ -69,8 +58,35 @@ class WholeImageNetwork:
 
     def _network(self, size: tuple[int, int]) -> Network:
         if size not in self._networks:
-            self._networks[size] = load_network(self._name, self._device, input_size=size, outputs=self._outputs)
+            self._networks[size] = self._load(size)
         return self._networks[size]
+
+
+class WholeImageNetwork(FittedNetwork):
+    """A network of the catalogue with inputs of equal longer sides.
+
+    Args:
+        name: Name in the catalogue.
+        device: auto, cuda or cpu.
+        long_side: The longer side of the input, px.
+        multiple: The sides of the input are multiples of this plus the remainder.
+        remainder: See `multiple`.
+        outputs: Results wanted; None for all.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        device: str,
+        long_side: int,
+        multiple: int,
+        remainder: int = 0,
+        outputs: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__(
+            input_sizes(long_side, multiple, remainder),
+            lambda size: load_network(name, device, input_size=size, outputs=outputs),
+        )
 
 
 def input_sizes(long_side: int, multiple: int, remainder: int = 0) -> tuple[tuple[int, int], ...]:
@@ -91,7 +107,8 @@ def input_sizes(long_side: int, multiple: int, remainder: int = 0) -> tuple[tupl
 
 
 def fitting_size(height: int, width: int, sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    """Return the smallest of the inputs (height, width) that holds an image with its longer side at full size."""
-    scale = sizes[-1][0] / max(height, width)
-    fitting = [s for s in sizes if s[0] >= round(height * scale) and s[1] >= round(width * scale)]
+    """Return the input (height, width) that shows an image largest; of those that show it as large, the smallest."""
+    scales = [min(size[0] / height, size[1] / width) for size in sizes]
+    enough = max(scales) * (1 - _SAME_SCALE)
+    fitting = [size for size, scale in zip(sizes, scales, strict=True) if scale >= enough]
     return min(fitting, key=lambda s: s[0] * s[1])
