@@ -21,6 +21,7 @@ _PARAMETERS = {
     "decoding": str,
     "grouping": str,
     "detect_every": int,
+    "turn_clockwise": int,
     "publish_tf": bool,
     "compressed": bool,
 }
@@ -63,6 +64,9 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument("grouping", default_value="", description="Of deepcut: fast or exact"),
             DeclareLaunchArgument(
                 "detect_every", default_value="", description="Search the whole image every so many frames"
+            ),
+            DeclareLaunchArgument(
+                "turn_clockwise", default_value="", description="Degrees until images are upright: 0, 90, 180 or 270"
             ),
             DeclareLaunchArgument("publish_tf", default_value="", description="Publish TF frames body_<id>"),
             DeclareLaunchArgument(

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pose_perception.datatypes import KeypointState, RgbdFrame, Skeleton, TrackingState
+from pose_perception.datatypes import CameraIntrinsics, KeypointState, RgbdFrame, Skeleton, TrackingState
 from pose_perception.errors import ConfigurationError
 from pose_perception.human.body_model import BoneLengths, bones_of
 from pose_perception.human.lifting import Lifter, LiftingConfig
@@ -55,6 +55,38 @@ def test_two_real_people_keep_their_ids_and_arms(pipeline: HumanPipeline, shared
             assert len(lengths) >= 15
             assert lengths.std() / lengths.mean() < 0.15  # one pixel of depth per joint gives up to 0.73
             assert 0.18 < lengths.mean() < 0.35
+
+
+@pytest.mark.parametrize("clockwise_deg", [90, 180, 270])
+def test_a_turned_camera_sees_the_same_people(simulated_frames: list[RgbdFrame], clockwise_deg: int) -> None:
+    upright = simulated_frames[0]
+    quarters = clockwise_deg // 90
+    camera = upright.camera
+    for _ in range(quarters):  # the camera turned by this: its image is turned the other way
+        camera = CameraIntrinsics(
+            camera.height, camera.width, camera.fy, camera.fx, camera.cy, camera.width - 1 - camera.cx
+        )
+    turned = RgbdFrame(
+        np.ascontiguousarray(np.rot90(upright.color, quarters)),
+        np.ascontiguousarray(np.rot90(upright.depth, quarters)),
+        camera,
+        upright.stamp_ns,
+    )
+    expected = HumanPipeline(HumanConfig(device="cpu")).process(upright)
+    found = HumanPipeline(HumanConfig(device="cpu", turn_clockwise=clockwise_deg)).process(turned)
+    assert len(found) == len(expected) == 2
+    back = np.linalg.matrix_power(np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]]), quarters)
+    for skeleton in found:
+        positions = skeleton.positions @ back.T
+        distance = [np.nanmedian(np.linalg.norm(positions - other.positions, axis=1)) for other in expected]
+        assert min(distance) < 0.01
+        other = expected[int(np.argmin(distance))]
+        assert (skeleton.states == other.states).mean() > 0.9
+
+
+def test_a_camera_turned_by_an_odd_angle_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="180"):
+        HumanConfig(turn_clockwise=45)
 
 
 def test_simulated_people_are_where_they_are(

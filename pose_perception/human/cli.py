@@ -39,6 +39,13 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--camera", type=Path, required=True, metavar="JSON", help="intrinsics of the colour images")
     parser.add_argument("--out", type=Path, required=True, metavar="JSON", help="where the skeletons go")
     add_estimator_options(parser)
+    parser.add_argument(
+        "--turn-clockwise",
+        type=int,
+        default=0,
+        choices=(0, 90, 180, 270),
+        help="how far the images must be turned to be upright, degrees (%(default)s); results are in the given images",
+    )
     parser.add_argument("--rate", type=float, default=15.0, metavar="HZ", help="frames a second of the video")
     parser.add_argument(
         "--independent",
@@ -74,7 +81,13 @@ def run(args: argparse.Namespace) -> int:
     tracking = TrackingConfig(confirm_score=0.0) if args.independent else TrackingConfig()
     estimation = estimation_config(args)
     pipeline = HumanPipeline(
-        HumanConfig(device=args.device, estimator=args.estimator, estimation=estimation, tracking=tracking)
+        HumanConfig(
+            device=args.device,
+            estimator=args.estimator,
+            turn_clockwise=args.turn_clockwise,
+            estimation=estimation,
+            tracking=tracking,
+        )
     )
     frames = []
     for path, frame in _frames(args):

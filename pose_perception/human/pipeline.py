@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 
 from pose_perception.config import Config, option
 from pose_perception.datatypes import CameraIntrinsics, RgbdFrame, Skeleton
+from pose_perception.errors import ConfigurationError
 from pose_perception.human.estimators.base import EstimationConfig, Estimator
 from pose_perception.human.estimators.registry import ESTIMATORS, make_estimator
+from pose_perception.human.estimators.turned import TurnedEstimator
 from pose_perception.human.lifting import Lifter, LiftingConfig
 from pose_perception.human.similarity import suppress_duplicates
 from pose_perception.human.topology import Topology
@@ -27,9 +29,23 @@ class HumanConfig(Config):
     duplicate_similarity: float = option(
         0.5, "Two poses more similar than this are the same person.", minimum=0.05, maximum=1.0
     )
+    turn_clockwise: int = option(
+        0,
+        "How far images must be turned clockwise to be upright, for cameras mounted on their side or upside down, "
+        "degrees: 0, 90, 180 or 270.",
+        minimum=0,
+        maximum=270,
+    )
     estimation: EstimationConfig = field(default_factory=EstimationConfig)
     lifting: LiftingConfig = field(default_factory=LiftingConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.turn_clockwise % 90:
+            raise ConfigurationError(
+                f"HumanConfig.turn_clockwise must be 0, 90, 180 or 270 degrees, got {self.turn_clockwise}"
+            )
 
 
 class HumanPipeline:
@@ -44,6 +60,8 @@ class HumanPipeline:
         """
         self._config = config
         self._estimator: Estimator = make_estimator(config.estimator, config.device, config.estimation)
+        if config.turn_clockwise:
+            self._estimator = TurnedEstimator(self._estimator, config.turn_clockwise)
         self._lifter = Lifter(self.topology, config.lifting)
         self._tracker = Tracker(self.topology, self._lifter.bones, config.tracking, config.lifting.min_score)
         self._frames_since_search = 0
