@@ -11,7 +11,7 @@ import pytest
 
 from pose_perception.errors import UnsupportedNetworkError, WeightsError
 from pose_perception.human.estimators.movenet import decode_multipose, decode_single_pose
-from pose_perception.networks.catalogue import find_spec
+from pose_perception.networks.catalogue import NetworkSpec, find_spec
 from pose_perception.networks.importers.tensorflow import TensorflowGraph, import_tensorflow, read_tfjs
 from pose_perception.networks.openvino_backend import import_openvino
 from pose_perception.networks.weights import find_weights
@@ -194,12 +194,43 @@ def test_other_input_size_keeps_the_stride() -> None:
     assert center.shape == (2, 24, 40, 1)
 
 
-def test_quantised_weights_are_restored() -> None:
-    quantization = {"dtype": "uint8", "original_dtype": "float32", "scale": 0.5, "min": -1.0}
+@pytest.mark.parametrize(
+    ("quantization", "stored", "expected"),
+    [
+        ({"dtype": "uint8", "scale": 0.5, "min": -1.0}, np.array([0, 2, 255], np.uint8), [-1.0, 0.0, 126.5]),
+        ({"dtype": "uint16", "scale": 0.5, "min": -1.0}, np.array([0, 2, 65535], np.uint16), [-1.0, 0.0, 32766.5]),
+        ({"dtype": "float16"}, np.array([1.5, -2, 0.25], np.float16), [1.5, -2.0, 0.25]),
+    ],
+)
+def test_quantised_weights_are_restored(quantization: dict[str, Any], stored: np.ndarray, expected: list) -> None:
+    quantization["original_dtype"] = "float32"
     weights = [{"name": "w", "shape": [3], "dtype": "float32", "quantization": quantization}]
     topology = {"modelTopology": {"node": []}, "weightsManifest": [{"paths": ["w.bin"], "weights": weights}]}
-    graph = read_tfjs(json.dumps(topology).encode(), bytes([0, 2, 255]))
-    np.testing.assert_allclose(graph.constants["w"], [-1.0, 0.0, 126.5])
+    constant = read_tfjs(json.dumps(topology).encode(), stored.tobytes()).constants["w"]
+    assert constant.dtype == np.float32
+    np.testing.assert_allclose(constant, expected)
+
+
+def test_weights_in_several_shards_are_joined() -> None:
+    nodes = [
+        {"name": "image", "op": "Placeholder"},
+        {"name": "kernel", "op": "Const"},
+        {
+            "name": "result",
+            "op": "Conv2D",
+            "input": ["image", "kernel"],
+            "attr": {"strides": {"list": {"i": ["1", "1", "1", "1"]}}, "padding": {"s": "U0FNRQ=="}},  # SAME
+        },
+    ]
+    weights = [{"name": "kernel", "shape": [1, 1, 3, 2], "dtype": "float32"}]
+    topology = {"modelTopology": {"node": nodes}, "weightsManifest": [{"paths": ["1", "2", "3"], "weights": weights}]}
+    content = np.arange(6, dtype=np.float32).tobytes()
+    shards = [content[:5], content[5:16], content[16:]]  # the borders of tensors are not those of shards
+    spec = NetworkSpec("sharded", (4, 4), {"result": "result"}, 1.0, 0.0, "image")
+    module = spec.build([json.dumps(topology).encode(), *shards], (4, 4), spec.outputs)
+    with torch.inference_mode():
+        (result,) = module(torch.tensor([1, 2, 3], dtype=torch.uint8).expand(1, 4, 4, 3))
+    np.testing.assert_allclose(result.numpy(), np.broadcast_to([0 + 4 + 12, 1 + 6 + 15], (1, 4, 4, 2)))
 
 
 def test_unknown_operator_is_named() -> None:

@@ -98,7 +98,7 @@ class NetworkSpec:
         from pose_perception.networks.importers.tensorflow import import_tensorflow, read_tfjs
 
         if len(content) > 1:
-            graph = read_tfjs(content[0], content[1])
+            graph = read_tfjs(content[0], b"".join(content[1:]))
         else:
             graph = fuse_convolutions(read_graphdef(content[0]))
             graph = swap_red_and_blue(graph, self.input_tensor) if self.takes_bgr else graph
