@@ -25,6 +25,8 @@ _INPUT_SIZES = ((368, 496), (320, 560), (496, 368), (560, 320), (432, 432))
 _STRIDE = 8
 # Known keypoints that a person needs to have a box.
 _MIN_KEYPOINTS = 2
+# Of the people with a lower score on COCO pictures none was there.
+_MIN_PERSON = 0.15
 _PARTS = {2 * len(parts.graph.limbs): parts for parts in (COCO_18, BODY_25)}
 # A network of a user's checkpoint, which says by itself which of the two it is.
 _CHECKPOINT = NetworkSpec(
@@ -64,7 +66,7 @@ class OpenPoseEstimator(Estimator):
         parts = _PARTS[fields.shape[2]]
         people = group_people(maps[..., : parts.graph.parts], fields, parts.graph)
         points, scores = people.points[:, parts.coco], np.minimum(people.scores[:, parts.coco], 1)
-        kept = (scores > 0).sum(axis=1) >= _MIN_KEYPOINTS
+        kept = ((scores > 0).sum(axis=1) >= _MIN_KEYPOINTS) & (people.person_scores >= _MIN_PERSON)
         pixels = (points[kept] + 0.5) * _STRIDE / scale - 0.5
         return _estimates(pixels, scores[kept], np.minimum(people.person_scores[kept], 1))
 
