@@ -11,11 +11,12 @@ import shutil
 import sys
 from pathlib import Path
 
-from pip._internal.commands import create_command
-
 
 def main(project: str, destination: Path) -> None:
     """Write the archive whose file name is that of the destination."""
+    # The Python that imports this package need not have pip.
+    from pip._internal.commands import create_command
+
     command = create_command("download")
     with command.main_context():
         # Settings that leave sdists or wheels out are meant for installing.
