@@ -18,8 +18,10 @@ from pose_perception.human.estimators.posenet import KEYPOINTS, STRIDE, PosenetM
 
 # Least heat of a candidate. Less likely ones than DeeperCut's 0.2: the other parts of a person vouch for hidden joints.
 _MIN_HEAT = 0.1
-# Maxima whose offsets lead to the same place, within half a cell, are one candidate.
-_NMS_PX = STRIDE / 2
+# Maxima whose offsets lead to the same place, within half a cell, are one candidate with one label: of several for the
+# same part the surest stays, of a left and a right part the optimisation keeps one at most.
+_SAME_PLACE_PX = STRIDE / 2
+_PAIRS = ((5, 6), (7, 8), (9, 10), (11, 12), (13, 14), (15, 16))
 # Probabilities are kept this far from 0 and 1: no single term overrules all others.
 _MIN_PROBABILITY = 0.001
 # Different parts: logit = bias - weight ln(e + offset), where e is the mean distance by which two candidates miss each
@@ -31,9 +33,6 @@ PAIR_BIAS, PAIR_WEIGHT = -5.44, 2.84
 _SAME_PART_BIAS, _SAME_PART_WEIGHT = 7.5, 40.0
 # More than what all parts of a person together can gain, 17 times ln(999).
 _NEVER = 200.0
-# The left and the right part of a pair, this close over the size of the person, are one candidate with one label.
-_SAME_PLACE = 0.05
-_PAIRS = ((5, 6), (7, 8), (9, 10), (11, 12), (13, 14), (15, 16))
 
 
 class Candidates(NamedTuple):
@@ -61,7 +60,7 @@ def find_candidates(maps: PosenetMaps) -> Candidates:
     row, column, parts = row[order], column[order], parts[order]
     scores = maps.heat[row, column, parts].astype(np.float64)
     pixels, _ = refine(maps, STRIDE * np.stack([column, row], axis=1).astype(np.float64), parts)
-    again = (parts[:, None] == parts) & (_distances(pixels) < _NMS_PX) & np.tri(len(parts), k=-1, dtype=bool)
+    again = (parts[:, None] == parts) & (_distances(pixels) < _SAME_PLACE_PX) & np.tri(len(parts), k=-1, dtype=bool)
     kept = ~again.any(axis=1)
     parts, pixels, scores = parts[kept], pixels[kept], scores[kept]
     return Candidates(parts, pixels, scores, *regress_poses(maps, pixels, parts))
@@ -72,9 +71,9 @@ def grouping_problem(candidates: Candidates) -> GroupingProblem:
     parts = candidates.parts
     sizes = person_sizes(candidates.poses)
     size = (sizes[:, None] + sizes) / 2
-    distance = _distances(candidates.pixels) / size
+    distance = _distances(candidates.pixels)
     logit = PAIR_BIAS - PAIR_WEIGHT * np.log(pair_errors(candidates) / size + PAIR_OFFSET)
-    same_logit = _SAME_PART_BIAS - _SAME_PART_WEIGHT * distance
+    same_logit = _SAME_PART_BIAS - _SAME_PART_WEIGHT * distance / size
     same_part = parts[:, None] == parts
     limit = np.log((1 - _MIN_PROBABILITY) / _MIN_PROBABILITY)
     join = -np.clip(np.where(same_part, same_logit, logit), -limit, limit)
@@ -83,7 +82,7 @@ def grouping_problem(candidates: Candidates) -> GroupingProblem:
     score = np.clip(candidates.scores, _MIN_PROBABILITY, 1 - _MIN_PROBABILITY)
     pair = np.zeros((KEYPOINTS, KEYPOINTS), bool)
     pair[tuple(np.transpose(_PAIRS))] = True
-    excludes = (pair | pair.T)[parts[:, None], parts] & (distance < _SAME_PLACE)
+    excludes = (pair | pair.T)[parts[:, None], parts] & (distance < _SAME_PLACE_PX)
     return GroupingProblem(np.log((1 - score) / score), join, excludes)
 
 
