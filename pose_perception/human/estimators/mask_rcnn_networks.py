@@ -71,13 +71,11 @@ class RcnnRunner(ABC):
         if not find and len(boxes) == 0:
             empty = np.zeros((0, 17, 2))
             return Sights(np.zeros((0, 4)), empty[:, 0, 0], empty, empty[..., 0], np.zeros((0, *inner)))
-        image = np.zeros((*size, 3), np.uint8)
-        method = cv2.INTER_AREA if inner[0] < height else cv2.INTER_LINEAR
-        image[: inner[0], : inner[1]] = cv2.resize(color, inner[::-1], interpolation=method)
+        image = cv2.resize(color, inner[::-1], interpolation=cv2.INTER_AREA if inner[0] < height else cv2.INTER_LINEAR)
         to_input = np.array([inner[1] / width, inner[0] / height])
         known = torch.from_numpy(boxes * np.tile(to_input, 2))
         with torch.inference_mode():
-            found = look(self.network, self.levels(image), size, known, find, masks)
+            found = look(self.network, self.levels(image, size), size, known, find, masks)
         return _in_image(found, to_input, inner)
 
     @abstractmethod
@@ -85,8 +83,8 @@ class RcnnRunner(ABC):
         """Return the size of the network input for an image, and that of the image in it, (height, width) in px."""
 
     @abstractmethod
-    def levels(self, image: npt.NDArray[np.uint8]) -> OrderedDict[str, Tensor]:
-        """Return the pyramid for a network input with shape (H, W, 3)."""
+    def levels(self, image: npt.NDArray[np.uint8], size: tuple[int, int]) -> OrderedDict[str, Tensor]:
+        """Return the pyramid for an image (h, w, 3) in the upper left corner of an input of a size (height, width)."""
 
     @abstractmethod
     def load_all(self) -> None:
@@ -109,11 +107,13 @@ class LightRunner(RcnnRunner):
         inner = (max(1, round(scale * height)), max(1, round(scale * width)))
         return fitting_size(height, width, _LIGHT_SIZES), inner
 
-    def levels(self, image: npt.NDArray[np.uint8]) -> OrderedDict[str, Tensor]:
+    def levels(self, image: npt.NDArray[np.uint8], size: tuple[int, int]) -> OrderedDict[str, Tensor]:
         """See `RcnnRunner.levels`."""
         import torch
 
-        maps = {name: values for trunk in self._trunks(image.shape[:2]) for name, values in trunk(image[None]).items()}
+        canvas = np.zeros((1, *size, 3), np.uint8)
+        canvas[0, : len(image), : image.shape[1]] = image
+        maps = {name: values for trunk in self._trunks(size) for name, values in trunk(canvas).items()}
         return self.network.pyramid(
             {name: torch.from_numpy(values).to(self._device).permute(0, 3, 1, 2) for name, values in maps.items()}
         )
@@ -151,12 +151,16 @@ class PublishedRunner(RcnnRunner):
         inner = (max(1, round(scale * height)), max(1, round(scale * width)))
         return tuple(-(-side // _MULTIPLE) * _MULTIPLE for side in inner), inner
 
-    def levels(self, image: npt.NDArray[np.uint8]) -> OrderedDict[str, Tensor]:
+    def levels(self, image: npt.NDArray[np.uint8], size: tuple[int, int]) -> OrderedDict[str, Tensor]:
         """See `RcnnRunner.levels`."""
         import torch
 
         pixels = torch.from_numpy(image).to(self._device).permute(2, 0, 1).float() / 255
-        return self.network.backbone(self.network.transform.normalize(pixels)[None])
+        height, width = image.shape[:2]
+        # Outside of the image the network was shown its mean colour.
+        border = (0, size[1] - width, 0, size[0] - height)
+        canvas = torch.nn.functional.pad(self.network.transform.normalize(pixels), border)
+        return self.network.backbone(canvas[None])
 
     def load_all(self) -> None:
         """See `RcnnRunner.load_all`; there is nothing more."""
