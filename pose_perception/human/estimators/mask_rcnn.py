@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pose_perception.datatypes import FloatArray, PoseEstimates
-from pose_perception.human.estimators.base import EstimationConfig, Estimator, are_new, person_scores
+from pose_perception.human.estimators.base import EstimationConfig, Estimator, are_new, boxes_in_view, person_scores
 from pose_perception.human.estimators.mask_rcnn_networks import choose_network
 from pose_perception.human.topology import COCO_17
 
@@ -55,7 +55,7 @@ class MaskRcnnEstimator(Estimator):
 
         Args:
             color: RGB image with shape (H, W, 3).
-            boxes: Where people are known to be, (x0, y0, x1, y1) with shape (N, 4), px; they come first.
+            boxes: Where people are known to be, (x0, y0, x1, y1) with shape (N, 4), px; those in view come first.
             find: Whether to look for more people.
             masks: Whether masks are wanted; they take H x W bytes a person.
 
@@ -63,6 +63,7 @@ class MaskRcnnEstimator(Estimator):
             ConfigurationError: masks are wanted of a network that has none.
         """
         height, width = color.shape[:2]
+        boxes = boxes_in_view(boxes, color)
         found = self._network.look(color, boxes, find, masks)
         new = np.ones(len(found.boxes), bool)
         new[len(boxes) :] = are_new(found.boxes[len(boxes) :], boxes)
