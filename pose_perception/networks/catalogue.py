@@ -172,6 +172,8 @@ _SPECS = (
         input_tensor="tower_0/images",
         size_multiple=32,
     ),
+    NetworkSpec("deeppose", (256, 256), {"stage_1": "stage_1"}, architecture="deeppose"),
+    NetworkSpec("deeppose_joints", (96, 96), {"stage_2": "stage_2", "stage_3": "stage_3"}, architecture="deeppose"),
 )
 CATALOGUE = {spec.name: spec for spec in _SPECS}
 

@@ -18,6 +18,7 @@ MIRRORED = np.array(
 )
 """Position of each keypoint's partner on the other side."""
 _UPRIGHT, _TURN_DEG = 0.4, 18.0
+_MOSTLY_SEEN = 0.5
 _LOW_RESOLUTION, _GREY, _HIDDEN = 0.2, 0.05, 0.15
 
 
@@ -60,6 +61,9 @@ def random_view(picture: TrainingPicture, person: int, size: int, rng: np.random
     moved = picture.keypoints[person] @ turn.T + warp[:, 2]
     height, width = picture.color.shape[:2]
     inside = (picture.keypoints[person] >= 0).all(axis=1) & (picture.keypoints[person] < (width, height)).all(axis=1)
+    visible = picture.visible[person]
+    # Of somebody who is mostly hidden, only what is seen can be learnt.
+    inside &= visible | (visible.sum() >= _MOSTLY_SEEN * inside.sum())
     keypoints, counts = (moved[MIRRORED], inside[MIRRORED]) if mirrored else (moved, inside)
     # Boxes stay upright: around the turned ones they would grow, so they only move along.
     half = (box[2:] - box[:2]) / 2 * scale

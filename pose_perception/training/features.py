@@ -17,7 +17,7 @@ _BATCH = 16
 
 
 class Features(NamedTuple):
-    """Channels last: `fine` (N, S / 4, S / 4, 24) and `coarse` (N, S / 16, S / 16, 64), float16."""
+    """Channels last, float16: `fine` (N, S / 8, S / 8, 24), or S / 4 for joints; `coarse` (N, S / 16, S / 16, 64)."""
 
     fine: npt.NDArray[np.float16]
     coarse: npt.NDArray[np.float16]

@@ -14,10 +14,10 @@ from pose_perception.networks.runtime import load_network
 
 CROP_SCALE = 1.25
 """Side of a person's crop over the longer side of the box."""
-WINDOWS = (1.8, 1.0)
+WINDOWS = (2.2, 1.2)
 """Side of a joint's crop in the second and third stage, in diameters of the torso: 1 to 2 in the paper."""
 
-_PERSON, _JOINT = 192, 96
+_PERSON, _JOINT = 256, 96
 # A torso seen end on, or guessed wrong, still leaves a window to look at: bounds in longer sides of the person's box.
 _SMALLEST, _LARGEST = 0.2, 0.8
 _DIAGONALS = (("left_shoulder", "right_hip"), ("right_shoulder", "left_hip"))

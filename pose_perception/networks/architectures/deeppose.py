@@ -2,8 +2,8 @@
 
 After Toshev and Szegedy, DeepPose: Human Pose Estimation via Deep Neural Networks, 2014. Differences: the convolutions
 are those of MoveNet Thunder (MobileNetV2 with a feature pyramid, Apache-2.0), which see real pictures well and are not
-trained further; the fully connected layers are smaller; every joint also has a reliability. Trained by
-`pose_perception.training.deeppose`.
+trained further; the fully connected layers are smaller; the later stages take weighted means instead of fully connected
+layers; every joint also has a reliability. Trained by `pose_perception.training.deeppose`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import replace
 import torch
 from safetensors.torch import load
 from torch import Tensor, nn
+from torch.nn import functional
 
 from pose_perception.errors import WeightsError
 from pose_perception.networks.importers.graph import Graph
@@ -26,15 +27,16 @@ INPUT_SIZES = (256, 96, 96)
 
 _GRAPH = "StatefulPartitionedCall/center_net_mobile_net_v2fpn_feature_extractor/model_1/"
 _ENTRANCE = "StatefulPartitionedCall/sub_1"
-# The pyramid's last level but one (a cell per 8 px, 24 channels) and its first sum (16 px, 64 channels).
-_FEATURES = {"fine": f"{_GRAPH}re_lu_1/Relu", "coarse": f"{_GRAPH}tf.__operators__.add/AddV2"}
+# Levels of the feature pyramid: for a person a cell per 8 px, for a joint a cell per 4 px, both with 24 channels; and
+# its first sum, a cell per 16 px with 64 channels.
+_PERSON_LEVEL, _JOINT_LEVEL, _FIRST_SUM = (
+    f"{_GRAPH}{name}" for name in ("re_lu_1/Relu", "re_lu_2/Relu", "tf.__operators__.add/AddV2")
+)
 _FINE, _COARSE = 24, 64
 _TRAINED_SIDE = 256
 # Pixels enter as -1 to 1; the factor as the graph stores it: 2/255 in float16.
 _SCALE, _OFFSET = 0.007843017578125, -1.0
 _WIDTH, _NARROW, _HIDDEN = 128, 64, 512
-# Grid of coarse cells from which on the head halves it once more.
-_LARGE_GRID = 12
 
 
 def build_trunk(topology: bytes, weights: bytes, side: int) -> Graph:
@@ -50,11 +52,12 @@ def build_trunk(topology: bytes, weights: bytes, side: int) -> Graph:
     sizes = [node.inputs[1] for node in graph.nodes.values() if node.kind == "ResizeBilinear"]
     fitting = {name: graph.constants[name] * side // _TRAINED_SIDE for name in sizes}
     graph = replace(graph, constants={**graph.constants, **fitting})
-    return import_tensorflow(graph, _ENTRANCE, (side, side), _FEATURES, _SCALE, _OFFSET)
+    features = {"fine": _PERSON_LEVEL if side == INPUT_SIZES[0] else _JOINT_LEVEL, "coarse": _FIRST_SUM}
+    return import_tensorflow(graph, _ENTRANCE, (side, side), features, _SCALE, _OFFSET)
 
 
 class Regressor(nn.Module):
-    """Regresses joints from the features of a crop.
+    """Regresses all joints from the features of a person.
 
     Args:
         side: Of the crop, px.
@@ -63,11 +66,10 @@ class Regressor(nn.Module):
 
     def __init__(self, side: int, dropout: float = 0.0) -> None:
         super().__init__()
-        stride = 2 if side // 16 >= _LARGE_GRID else 1
-        cells = (side // 16 // stride) ** 2
+        cells = (side // 32) ** 2
         self.reduce = _convolution(_FINE, _NARROW, 2, 2, 0)
         self.mix = nn.Sequential(
-            _convolution(_NARROW + _COARSE, _WIDTH, 3, stride, 1), _convolution(_WIDTH, _NARROW, 1, 1, 0)
+            _convolution(_NARROW + _COARSE, _WIDTH, 3, 2, 1), _convolution(_WIDTH, _NARROW, 1, 1, 0)
         )
         self.hidden = nn.Sequential(
             nn.Flatten(),
@@ -94,6 +96,61 @@ class Regressor(nn.Module):
         return self.joints(self.hidden(mixed)).unflatten(1, (JOINTS, 3))
 
 
+class Refiner(nn.Module):
+    """Finds a joint in the crop around where the stage before saw it.
+
+    Each cell votes for a displacement, and the votes are averaged by learnt weights: a regression whose error reaches
+    every weight (Sun et al., Integral Human Pose Regression, 2018), which learns faster than fully connected layers.
+
+    Args:
+        side: Of the crop, px.
+    """
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.reduce = _convolution(_FINE, _NARROW, 2, 2, 0)
+        self.mix = nn.Sequential(
+            _convolution(_NARROW + _COARSE + 3, _NARROW, 1, 1, 0),
+            _convolution(_NARROW, _NARROW, 3, 1, 1),
+            _convolution(_NARROW, _NARROW, 3, 1, 1),
+        )
+        self.joints = nn.Conv2d(_NARROW, JOINTS * 4, 1)  # weight, reliability, and x and y from the cell
+        self.cells = side // 8
+        middles = (torch.arange(self.cells) + 0.5) / self.cells - 0.5
+        rows, columns = torch.meshgrid(middles, middles, indexing="ij")
+        # Convolutions do not know where they are, but the joint probably is near the middle.
+        self.register_buffer("where", 4 * torch.stack([columns, rows, torch.hypot(columns, rows)])[None], False)
+        self.register_buffer("places", torch.stack([columns, rows])[:, None], False)
+
+    def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        """Return (x, y, reliability logit) of each joint, shape (N, 17, 3), as `Regressor.forward`.
+
+        Args:
+            fine: Features with shape (N, side / 4, side / 4, 24).
+            coarse: Features with shape (N, side / 16, side / 16, 64).
+        """
+        fine, coarse = (x.permute(0, 3, 1, 2).float() for x in (fine, coarse))
+        enlarged = functional.interpolate(coarse, scale_factor=2.0, mode="bilinear", align_corners=False)
+        where = self.where + 0 * enlarged[:, :1]  # one for each crop; a number of crops would be traced as a constant
+        maps = self.joints(self.mix(torch.cat([self.reduce(fine), enlarged, where], dim=1)))
+        maps = maps.unflatten(1, (4, JOINTS))  # (N, 4, 17, rows, columns)
+        weights = maps[:, 0].flatten(2).softmax(dim=2)
+        places = self.places + maps[:, 2:] / self.cells
+        votes = torch.cat([places, maps[:, 1:2]], dim=1).flatten(3)  # (N, 3, 17, cells)
+        return (weights[:, None] * votes).sum(dim=3).transpose(1, 2)
+
+
+def make_stage(stage: str, dropout: float = 0.0) -> Regressor | Refiner:
+    """Return the untrained network of a stage.
+
+    Args:
+        stage: One of `STAGES`.
+        dropout: See `Regressor`.
+    """
+    side = INPUT_SIZES[STAGES.index(stage)]
+    return Regressor(side, dropout) if stage == STAGES[0] else Refiner(side)
+
+
 class DeepPose(nn.Module):
     """Trunk and regressors of stages that look at crops of one size.
 
@@ -102,7 +159,7 @@ class DeepPose(nn.Module):
         regressors: One a result.
     """
 
-    def __init__(self, trunk: Graph, regressors: Sequence[Regressor]) -> None:
+    def __init__(self, trunk: Graph, regressors: Sequence[Regressor | Refiner]) -> None:
         super().__init__()
         self.trunk = trunk
         self.regressors = nn.ModuleList(regressors)
@@ -137,17 +194,17 @@ def build_network(content: Sequence[bytes], input_size: tuple[int, int], outputs
     topology, weights, trained = content
     try:
         state = {name: value.float() for name, value in load(trained).items()}
-        regressors = [_load_regressor(state, stage, input_size[0]) for stage in outputs]
+        regressors = [_load_stage(state, stage) for stage in outputs]
     except Exception as error:  # safetensors' own errors share no base class with torch's
         raise WeightsError(f"these are no weights of DeepPose: {error}") from error
     return DeepPose(build_trunk(topology, weights, input_size[0]), regressors).eval()
 
 
-def _load_regressor(state: dict[str, Tensor], stage: str, side: int) -> Regressor:
-    regressor = Regressor(side)
+def _load_stage(state: dict[str, Tensor], stage: str) -> Regressor | Refiner:
+    network = make_stage(stage)
     own = {name.removeprefix(f"{stage}."): value for name, value in state.items() if name.startswith(f"{stage}.")}
-    regressor.load_state_dict(own, strict=True)
-    return regressor
+    network.load_state_dict(own, strict=True)
+    return network
 
 
 def _convolution(channels: int, width: int, kernel: int, stride: int, padding: int) -> nn.Sequential:

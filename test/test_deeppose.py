@@ -1,0 +1,99 @@
+"""Tests for human/estimators/deeppose.py: simulated people whom the networks never saw."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pose_perception.datatypes import PoseEstimates
+from pose_perception.errors import WeightsError
+from pose_perception.evaluation.pck import normalised_distances, pck
+from pose_perception.human.estimators.deeppose import DeepPoseEstimator, joint_boxes, torso_sizes
+from pose_perception.human.topology import COCO_17
+from pose_perception.training.backgrounds import Backgrounds
+from pose_perception.training.pictures import TrainingPicture, draw_pictures
+
+NOBODY = np.empty((0, 4))
+
+
+@pytest.fixture(scope="module")
+def stages() -> list[DeepPoseEstimator]:
+    try:
+        return [DeepPoseEstimator("cpu", stages=stage) for stage in (1, 2, 3)]
+    except WeightsError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def strangers() -> list[TrainingPicture]:
+    """Return pictures of people of a seed that no split uses."""
+    return list(draw_pictures(np.random.default_rng((9, 9)), Backgrounds(), 24))
+
+
+@pytest.fixture(scope="module")
+def found(stages: list[DeepPoseEstimator], strangers: list[TrainingPicture]) -> list[list[PoseEstimates]]:
+    return [[estimator.estimate(p.color, p.boxes, find=False) for p in strangers] for estimator in stages]
+
+
+def distances(strangers: list[TrainingPicture], found: list[PoseEstimates]) -> np.ndarray:
+    """How far visible joints are from where they are, in diameters of the torso."""
+    parts = []
+    for picture, people in zip(strangers, found, strict=True):
+        everything = np.ones(picture.visible.shape, bool)
+        parts.append(normalised_distances(people.pixels, picture.keypoints, everything, picture.visible))
+    return np.concatenate(parts)
+
+
+def test_joints_of_strangers_are_found(strangers: list[TrainingPicture], found: list[list[PoseEstimates]]) -> None:
+    assert pck(distances(strangers, found[2])) > 0.8
+
+
+def test_each_stage_is_better_than_the_one_before(
+    strangers: list[TrainingPicture], found: list[list[PoseEstimates]]
+) -> None:
+    errors = [distances(strangers, people) for people in found]
+    first, second, third = (pck(error, 0.1) for error in errors)
+    assert first < second < third
+    first, second, third = (np.median(error) for error in errors)
+    assert first > second > third
+
+
+def test_scores_tell_which_joints_are_right(strangers: list[TrainingPicture], found: list[list[PoseEstimates]]) -> None:
+    scores, right = [], []
+    for picture, people in zip(strangers, found[2], strict=True):
+        size = torso_sizes(picture.keypoints, np.full(len(people), 1e-3))
+        wrong = np.linalg.norm(people.pixels - picture.keypoints, axis=2) / np.maximum(size, 1)[:, None]
+        scores.append(people.scores.ravel())
+        right.append((wrong < 0.2).ravel())
+    score, is_right = np.concatenate(scores), np.concatenate(right)
+    assert ((score >= 0) & (score <= 1)).all()
+    assert is_right[score > 0.8].mean() > is_right[score < 0.5].mean() + 0.2
+
+
+def test_people_of_a_picture_are_found_without_boxes(
+    stages: list[DeepPoseEstimator], strangers: list[TrainingPicture]
+) -> None:
+    whole = [p for p in strangers if p.visible[0].sum() >= 11 and len(p.boxes) == 1]
+    assert any(len(stages[2].estimate(p.color, NOBODY, find=True)) for p in whole)
+
+
+def test_nobody_gives_nobody(stages: list[DeepPoseEstimator]) -> None:
+    for estimator in stages:
+        people = estimator.estimate(np.zeros((48, 64, 3), np.uint8), NOBODY, find=False)
+        assert people.pixels.shape == (0, 17, 2)
+        assert people.scores.shape == (0, 17)
+
+
+def test_same_picture_same_people(stages: list[DeepPoseEstimator], strangers: list[TrainingPicture]) -> None:
+    first, second = (stages[2].estimate(strangers[0].color, strangers[0].boxes, find=False) for _ in range(2))
+    np.testing.assert_array_equal(first.pixels, second.pixels)
+    np.testing.assert_array_equal(first.scores, second.scores)
+
+
+def test_windows_follow_the_torso_within_bounds() -> None:
+    pixels = np.zeros((3, 17, 2))
+    for person, length in enumerate((30, 1, 500)):
+        pixels[person, COCO_17.index["left_shoulder"]] = (0, length)
+    np.testing.assert_allclose(torso_sizes(pixels, np.full(3, 100)), [30, 20, 80])
+    boxes = joint_boxes(np.array([[50.0, 60.0]]), np.array([20.0]), 2)
+    np.testing.assert_allclose(boxes, [[40, 50, 60, 70]])
