@@ -6,7 +6,14 @@ import numpy as np
 import numpy.typing as npt
 
 from pose_perception.datatypes import FloatArray, PoseEstimates
-from pose_perception.human.estimators.base import MIN_SCORE, EstimationConfig, Estimator, join_boxes, keypoint_boxes
+from pose_perception.human.estimators.base import (
+    MIN_SCORE,
+    EstimationConfig,
+    Estimator,
+    boxes_in_view,
+    join_boxes,
+    keypoint_boxes,
+)
 from pose_perception.human.estimators.crops import square_crops
 from pose_perception.human.estimators.movenet_finder import MovenetFinder
 from pose_perception.human.topology import COCO_17
@@ -42,6 +49,7 @@ class DeepPoseEstimator(Estimator):
 
     def estimate(self, color: npt.NDArray[np.uint8], boxes: FloatArray, find: bool) -> PoseEstimates:
         """See `Estimator.estimate`."""
+        boxes = boxes_in_view(boxes, color)
         if find:
             boxes = join_boxes(boxes, self._finder.find(color).boxes)
         crops, squares = square_crops(color, boxes, CROP_SCALE, _PERSON)
