@@ -74,6 +74,7 @@ MINUS_ONE = bytes([255] * 9 + [1])
         (bytes([8, 1]) + SHAPE_OF_3 + field(5, struct.pack("<3f", 1, 2, 3)), [1.0, 2.0, 3.0]),  # packed
         (bytes([8, 1]) + SHAPE_OF_3 + bytes([5 << 3 | 5]) + struct.pack("<f", 2), [2.0, 2.0, 2.0]),  # one for all
         (bytes([8, 1]) + SHAPE_OF_3, [0.0, 0.0, 0.0]),
+        (bytes([8, 3]) + field(2, field(2, b"")), []),
         (bytes([8, 3]) + SHAPE_OF_3 + field(7, b"\x05" + MINUS_ONE), [5, -1, -1]),
         (bytes([8, 3]) + bytes([7 << 3]) + MINUS_ONE, -1),  # a number alone
         (bytes([8, 19]) + SHAPE_OF_3 + bytes([13 << 3, 0x80, 0x78]), [1.0, 1.0, 1.0]),  # half: 0x3c00

@@ -137,7 +137,7 @@ def _read_tensor(tensor: _Message) -> np.ndarray:
         values = np.frombuffer(b"".join(tensor.get(field, ())), encoding)
     count = int(np.prod(shape, dtype=int))
     # The last value stands for all that follow, and no value for zeros.
-    values = values[:count] if len(values) else np.zeros(1, name)
+    values = (values if len(values) else np.zeros(1, name))[:count]
     return np.pad(values, (0, count - len(values)), mode="edge").reshape(shape)
 
 
