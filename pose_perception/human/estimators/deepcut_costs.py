@@ -18,6 +18,8 @@ from pose_perception.human.estimators.posenet import KEYPOINTS, STRIDE, PosenetM
 
 # Least heat of a candidate. Less likely ones than DeeperCut's 0.2: the other parts of a person vouch for hidden joints.
 _MIN_HEAT = 0.1
+# Of the surest maxima: enough for 30 people, and a bound of the time for pictures that are nothing but clutter.
+_MOST = 600
 # Maxima whose offsets lead to the same place, within half a cell, are one candidate with one label: of several for the
 # same part the surest stays, of a left and a right part the optimisation keeps one at most.
 _SAME_PLACE_PX = STRIDE / 2
@@ -56,7 +58,7 @@ class Candidates(NamedTuple):
 def find_candidates(maps: PosenetMaps) -> Candidates:
     """Return the local maxima of the heatmaps, moved between the cells by the offsets; the surest first."""
     row, column, parts = find_peaks(maps.heat, _MIN_HEAT)
-    order = np.argsort(-maps.heat[row, column, parts], kind="stable")
+    order = np.argsort(-maps.heat[row, column, parts], kind="stable")[:_MOST]
     row, column, parts = row[order], column[order], parts[order]
     scores = maps.heat[row, column, parts].astype(np.float64)
     pixels, _ = refine(maps, STRIDE * np.stack([column, row], axis=1).astype(np.float64), parts)
