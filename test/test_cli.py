@@ -55,13 +55,14 @@ def test_skeletons_of_a_video_in_the_documented_form(files: Path, tmp_path: Path
         assert 1.0 < nose["position"][2] < 3.5
 
 
-def test_without_depth_there_are_pixels_and_no_positions(files: Path, tmp_path: Path) -> None:
+def test_without_depth_positions_are_inferred(files: Path, tmp_path: Path) -> None:
     out = tmp_path / "skeletons.json"
     assert _human(files, out, "--independent") == 0
     first, second = json.loads(out.read_text())["frames"]
     nose = first["skeletons"][0]["keypoints"]["nose"]
     assert len(nose["pixel"]) == 2
-    assert nose["position"] is None
+    assert nose["state"] == "inferred"
+    assert 1.0 < nose["position"][2] < 3.5
     assert {s["id"] for s in first["skeletons"]}.isdisjoint(s["id"] for s in second["skeletons"])  # each one alone
 
 

@@ -11,7 +11,8 @@ from pose_perception.datatypes import CameraIntrinsics, KeypointState, PoseEstim
 from pose_perception.geometry.camera import project
 from pose_perception.human.body_model import BoneLengths, bones_of
 from pose_perception.human.estimators.base import keypoint_boxes
-from pose_perception.human.lifting import LiftedBodies, Lifter, LiftingConfig, complete_trunk, rotate_to_view
+from pose_perception.human.landmarks import rotate_to_view
+from pose_perception.human.lifting import LiftedBodies, Lifter, LiftingConfig, complete_trunk
 from pose_perception.human.topology import COCO_17
 from pose_perception.simulation.sequence import SimulatedSequence
 
@@ -72,11 +73,36 @@ def test_depth_without_content_gives_no_positions(
     simulated: SimulatedSequence, simulated_frames: list[RgbdFrame], fill: float
 ) -> None:
     frame = simulated_frames[0]
-    empty = replace(frame, depth=np.full_like(frame.depth, fill))
-    for depthless in (empty, replace(frame, depth=None)):
-        bodies = _lift(depthless, _estimates(simulated, 0))
-        assert (bodies.states == KeypointState.MISSING).all()
-        assert np.isnan(bodies.positions).all()
+    bodies = _lift(replace(frame, depth=np.full_like(frame.depth, fill)), _estimates(simulated, 0))
+    assert (bodies.states == KeypointState.MISSING).all()
+    assert np.isnan(bodies.positions).all()
+
+
+@pytest.mark.parametrize("size", [0.9, 1.0, 1.1])  # a person's size that the landmarks do not know
+def test_without_a_depth_image_landmarks_say_how_far_away_people_are(
+    simulated: SimulatedSequence, simulated_frames: list[RgbdFrame], size: float
+) -> None:
+    estimates, truth = _estimates(simulated, 0), _truth(simulated, 0)
+    bodies = _lift(replace(simulated_frames[0], depth=None), replace(estimates, world=size * estimates.world))
+    shown = estimates.scores > 0.5
+    assert (bodies.states[shown] == KeypointState.INFERRED).all()
+    error = np.linalg.norm(bodies.positions - size * truth, axis=2)
+    # The landmarks are in the axes of the crop, here those of the camera: off the axis they are turned a little.
+    assert np.median(error[shown]) < 0.03
+    # The uncertainty along the ray covers people who are larger or smaller than the landmarks.
+    along = truth / np.linalg.norm(truth, axis=2, keepdims=True)
+    sigma = np.sqrt(np.einsum("nki,nkij,nkj->nk", along, bodies.covariances, along))
+    missed = np.abs(np.einsum("nki,nki->nk", bodies.positions - truth, along))
+    assert (missed[shown] < 1.5 * sigma[shown]).all()
+
+
+def test_too_few_landmarks_say_nothing(simulated: SimulatedSequence, simulated_frames: list[RgbdFrame]) -> None:
+    estimates, frame = _estimates(simulated, 0), replace(simulated_frames[0], depth=None)
+    assert (_lift(frame, _estimates(simulated, 0, with_world=False)).states == KeypointState.MISSING).all()
+    estimates.scores[:, 4:] = 0.0
+    assert (_lift(frame, estimates).states == KeypointState.MISSING).all()
+    same_pixel = replace(_estimates(simulated, 0), pixels=np.full_like(estimates.pixels, 300.0))
+    assert not np.isfinite(_lift(frame, same_pixel).positions).any()
 
 
 def test_holes_around_a_joint_make_it_inferred_near_the_truth(

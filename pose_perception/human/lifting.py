@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from pose_perception.config import Config, option
-from pose_perception.datatypes import CameraIntrinsics, FloatArray, KeypointState, PoseEstimates, RgbdFrame
+from pose_perception.datatypes import FloatArray, KeypointState, PoseEstimates, RgbdFrame
 from pose_perception.geometry.camera import rays
 from pose_perception.human.body_model import BoneLengths, bones_of, surface_offsets
 from pose_perception.human.body_solver import BodyProblem, BodySolution, solve_bodies
 from pose_perception.human.depth_evidence import choose_layer, sample_patches, trunk_depth
+from pose_perception.human.landmarks import DISTANCE_SPREAD, RELATIVE_SIGMA_M, depth_from_landmarks, rotate_to_view
 from pose_perception.human.topology import Topology
 
 _TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
@@ -113,10 +114,12 @@ class Lifter:
         Returns:
             Positions, covariances and states.
         """
-        if frame.depth is None or len(estimates) == 0:
+        if len(estimates) == 0:
             return _all_missing(*estimates.scores.shape)
         pixels = np.where(estimates.scores[..., None] >= self._config.min_score, estimates.pixels, np.nan)
         relative = rotate_to_view(estimates.world, estimates.boxes, frame.camera)
+        if frame.depth is None:
+            return self._lift_without_depth(rays(pixels, frame.camera), estimates.scores, relative)
         expected = self._expected_depth(frame, pixels, relative)
         measured, sigma, seen = self._measure(frame, pixels, expected)
         view = rays(pixels, frame.camera)
@@ -139,6 +142,14 @@ class Lifter:
         bodies = self._conclude(view, solution, np.isfinite(expected), impossible)
         self._learn(view * measured[..., None], bodies.states, estimates.scores, lengths)
         return bodies
+
+    def _lift_without_depth(self, view: FloatArray, scores: FloatArray, relative: FloatArray) -> LiftedBodies:
+        depth = depth_from_landmarks(view, scores, relative)
+        known = np.isfinite(depth)
+        states = np.where(known, KeypointState.INFERRED, KeypointState.MISSING).astype(np.uint8)
+        sigma = np.hypot(DISTANCE_SPREAD * depth, RELATIVE_SIGMA_M)
+        nothing_impossible = np.zeros(known.shape, bool)
+        return LiftedBodies(view * depth[..., None], _covariances(view, sigma, states), states, nothing_impossible)
 
     def _expected_depth(self, frame: RgbdFrame, pixels: FloatArray, relative: FloatArray) -> FloatArray:
         """Return where the joints should be by the trunk and the network, shape (N, K), metres; NaN if unknown."""
@@ -217,29 +228,6 @@ class Lifter:
         reliable = trusted[:, self._starts] & trusted[:, self._ends] & across
         for person, sample, good in zip(lengths, length, reliable, strict=True):
             person.learn(sample, good)
-
-
-def rotate_to_view(world: FloatArray, boxes: FloatArray, camera: CameraIntrinsics) -> FloatArray:
-    """Turn landmarks that were estimated in a crop into the axes of the camera.
-
-    A network sees a crop as if its centre lay on the optical axis; off the axis, its depth direction is the viewing
-    ray of the crop.
-
-    Args:
-        world: Landmarks with shape (N, K, 3), metres.
-        boxes: Where the people are (x0, y0, x1, y1), shape (N, 4), px.
-        camera: Intrinsics.
-
-    Returns:
-        Landmarks with shape (N, K, 3), metres, in the axes of the camera.
-    """
-    center = (boxes[:, :2] + boxes[:, 2:]) / 2
-    z = rays(center, camera)
-    z /= np.linalg.norm(z, axis=1, keepdims=True)
-    x = np.cross(np.broadcast_to([0.0, 1.0, 0.0], z.shape), z)
-    x /= np.linalg.norm(x, axis=1, keepdims=True)
-    rotation = np.stack([x, np.cross(z, x), z], axis=2)  # (N, 3, 3), columns are the axes of the crop
-    return np.einsum("nij,nkj->nki", rotation, world)
 
 
 def complete_trunk(corners: FloatArray) -> FloatArray:

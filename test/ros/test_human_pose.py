@@ -238,7 +238,7 @@ def test_topic_that_never_comes_is_named(ros: Ros, camera: Camera) -> None:
     assert watched.arrays == []
 
 
-def test_colour_alone_gives_skeletons_without_positions(ros: Ros, camera: Camera, people: SimulatedSequence) -> None:
+def test_colour_alone_measures_nothing(ros: Ros, camera: Camera, people: SimulatedSequence) -> None:
     watched = Watched(ros, input__use_depth=False)
     camera.intrinsics = people.camera
     camera.wait_for_subscriber("color", "color_info")
@@ -247,6 +247,9 @@ def test_colour_alone_gives_skeletons_without_positions(ros: Ros, camera: Camera
     (first, _) = skeletons_from_message(array)
     assert np.isfinite(first.pixels).any()
     assert not (first.states == KeypointState.MEASURED).any()
+    assert (first.states == KeypointState.INFERRED).any()
+    across_m, along_m = np.sqrt(np.nanmedian(np.diagonal(first.covariances, axis1=1, axis2=2), axis=0))[[0, 2]]
+    assert along_m > 2 * across_m  # nobody knows how large this person is
 
 
 def test_overlay_and_markers_only_while_somebody_listens(ros: Ros, camera: Camera, people: SimulatedSequence) -> None:
