@@ -190,7 +190,7 @@ def test_mirrored_people_have_their_sides_exchanged(named: Named, picture: np.nd
     assert len(people) == len(others)
     back = others.pixels[:, :COCO] * [-1, 1] + [picture.shape[1] - 1, 0]
     exchanged = errors(people, back[:, list(COCO_17.mirrored)]).min(axis=1)
-    assert (exchanged < 8).all()
+    assert (exchanged < 16).all()  # of people of 400 px
     assert (exchanged < errors(people, back).min(axis=1)).all()
 
 
@@ -267,11 +267,16 @@ def test_altered_weights_are_refused(
     name: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = request.getfixturevalue("onnx_file") if name == "onnx" else ""
-    text = weights.find_manifest().read_text()
-    (tmp_path / "weights.yaml").write_text(
-        re.sub(r"sha256: ([0-9a-f]{63})([0-9a-f])", lambda m: f"sha256: {m[1]}{int(m[2], 16) ^ 1:x}", text)
+    manifest = weights.find_manifest()
+    (tmp_path / "weights").symlink_to(manifest.parents[1] / "weights")  # those that come with the package
+    (tmp_path / "config").mkdir()
+    altered = tmp_path / "config" / "weights.yaml"
+    altered.write_text(
+        re.sub(
+            r"sha256: ([0-9a-f]{63})([0-9a-f])", lambda m: f"sha256: {m[1]}{int(m[2], 16) ^ 1:x}", manifest.read_text()
+        )
     )
-    monkeypatch.setattr(weights, "find_manifest", lambda: tmp_path / "weights.yaml")
+    monkeypatch.setattr(weights, "find_manifest", lambda: altered)
     with pytest.raises(WeightsError, match="altered"):
         make_estimator(name, "cpu", EstimationConfig(network_file=file)).load_all()
 
