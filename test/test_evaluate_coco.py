@@ -239,6 +239,8 @@ def test_bad_input_ends_with_code_2_and_a_reason(
     write(content)
     assert _evaluate(labels, folder, "--results", tmp_path / "no" / "results.json") == 2
     assert "folder" in capsys.readouterr().err
+    assert _evaluate(labels, folder, "--estimator", "onnx") == 2
+    assert "network_file" in capsys.readouterr().err
     labels.write_text("{")
     assert _evaluate(labels, folder) == 2
     assert "labels.json" in capsys.readouterr().err
