@@ -3,7 +3,8 @@
     python benchmarks/estimators.py LABELS.json IMAGES [LABELS.json IMAGES …]
 
 writes the table between the markers of the document, and one picture of each estimator beside it. It takes some minutes
-on two cores: let nothing else run meanwhile. With --print the document stays as it is.
+on two cores: let nothing else run meanwhile. With --estimators the table is only printed, and the pictures of these
+estimators are made; with --print nothing is written.
 """
 
 from __future__ import annotations
@@ -86,9 +87,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, write and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pairs", nargs="+", type=Path, metavar="LABELS IMAGES")
-    parser.add_argument("--estimators", nargs="+", choices=tuple(ESTIMATORS), default=tuple(ESTIMATORS))
+    parser.add_argument("--estimators", nargs="+", choices=tuple(ESTIMATORS), help="only these")
     parser.add_argument("--device", default="cpu", help="where the networks run (%(default)s)")
-    parser.add_argument("--print", action="store_true", help="only print the table")
+    parser.add_argument("--print", action="store_true", help="write nothing")
     args = parser.parse_args(arguments)
     if len(args.pairs) % 2:
         parser.error("each file of labels needs its folder of pictures")
@@ -97,12 +98,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     lines = _header(sets, args.device)
     print("\n".join(lines))
     frame = None if args.print else simulated_frame()
-    for row in rows(args.estimators):
+    for row in rows(args.estimators or tuple(ESTIMATORS)):
         start = time.monotonic()
         lines.append(_line(row, [labels for _, labels in sets], args.device, frame))
         print(lines[-1], flush=True)
         print(f"  {row.title}: {time.monotonic() - start:.0f} s", file=sys.stderr)
-    if not args.print:
+    if not args.print and not args.estimators:
         write_table(lines)
     return 0
 
