@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import time
 import warnings
@@ -147,7 +148,7 @@ def _line(row: Row, sets: Sequence[Labels], device: str, frame: npt.NDArray[np.u
             if frame is not None:
                 write_picture(row, estimator, frame)
         except PosePerceptionError as error:
-            note = f"not measured: {str(error).split(';')[0]}"
+            note = f"not measured: {re.split(r'[;\n]', str(error))[0]}"
     cells = [cell for measured in figures for cell in _cells(measured)] or [note, *[""] * (2 * len(sets) - 1)]
     return f"| {row.title} | {' | '.join(cells)} | {_USES[row.estimator]} |"
 
