@@ -23,7 +23,7 @@ from torch.nn import functional
 from pose_perception.datatypes import FloatArray
 from pose_perception.human.estimators.crops import square_crops
 from pose_perception.human.estimators.deeppose import CROP_SCALE, joint_boxes, torso_sizes
-from pose_perception.networks.architectures.deeppose import INPUT_SIZES, STAGES, Regressor
+from pose_perception.networks.architectures.deeppose import INPUT_SIZES, STAGES, Refiner, Regressor, make_stage
 from pose_perception.networks.weights import cache_directory
 from pose_perception.training.crops import View, random_view
 from pose_perception.training.features import Features, compute_features
@@ -31,9 +31,9 @@ from pose_perception.training.pictures import read_shard, shards
 
 CORRECT = 0.2  # in diameters of the torso, as PCK@0.2 counts
 _BATCH = 64
-_STEPS = (200, 240, 240)  # a round
+_STEPS = (160, 240, 240)  # a round
 _STORE_ROUNDS = 8
-_RATE, _DECAY = 1e-3, 1e-2
+_RATE, _DECAY, _DROPOUT = 1e-3, 1e-2, 0.25
 # Beyond this error, in diameters of the torso, its size does not change the gradient.
 _HUBER = 0.05
 # Size of a person in the views from which crops are cut, px; the later stages look closer.
@@ -144,7 +144,9 @@ def _with_features(cuts: list[Cut], stage: int) -> Samples:
     return Samples(features, targets.astype(np.float32), states, sizes.astype(np.float32))
 
 
-def measure_errors(stage: int, regressor: Regressor, errors: FloatArray | None, seed: int) -> tuple[FloatArray, float]:
+def measure_errors(
+    stage: int, regressor: Regressor | Refiner, errors: FloatArray | None, seed: int
+) -> tuple[FloatArray, float]:
     """Run a stage on people it does not learn from.
 
     Returns:
@@ -208,7 +210,7 @@ def train(stage: int, rounds: int, seed: int, real: list[Path]) -> None:
         real: Shards of labelled real pictures.
     """
     torch.manual_seed(seed + stage)
-    regressor = Regressor(INPUT_SIZES[stage])
+    regressor = make_stage(STAGES[stage], _DROPOUT)
     optimizer = torch.optim.AdamW(regressor.parameters(), _RATE, weight_decay=_DECAY)
     first, bank = 0, None
     if _checkpoint(stage).exists():
@@ -238,7 +240,7 @@ def train(stage: int, rounds: int, seed: int, real: list[Path]) -> None:
 
 
 def _learn(
-    regressor: Regressor,
+    regressor: Regressor | Refiner,
     optimizer: torch.optim.Optimizer,
     store: list[Samples],
     number: int,

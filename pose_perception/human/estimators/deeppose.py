@@ -63,7 +63,10 @@ class DeepPoseEstimator(Estimator):
             (every,) = network(crops).values()  # (N * 17, 17, 3): a crop knows one of the joints, its own
             own = every.reshape(len(boxes), _KEYPOINTS, _KEYPOINTS, 3).diagonal(axis1=1, axis2=2)  # (N, 3, 17)
             results = own.transpose(0, 2, 1).astype(np.float64)
-            pixels, scores = _to_image(results, squares.reshape(-1, _KEYPOINTS, 3)), results[..., 2]
+            # A joint that the closer look is less sure of, hidden or confused with its neighbour, stays where it was.
+            better = results[..., 2] >= scores
+            pixels = np.where(better[..., None], _to_image(results, squares.reshape(-1, _KEYPOINTS, 3)), pixels)
+            scores = np.where(better, results[..., 2], scores)
         return PoseEstimates(
             pixels=pixels,
             scores=scores,

@@ -2,8 +2,8 @@
 
 After Toshev and Szegedy, DeepPose: Human Pose Estimation via Deep Neural Networks, 2014. Differences: the convolutions
 are those of MoveNet Thunder (MobileNetV2 with a feature pyramid, Apache-2.0), which see real pictures well and are not
-trained further; weighted votes of all cells instead of fully connected layers; every joint also has a reliability.
-Trained by `pose_perception.training.deeppose`.
+trained further; the fully connected layers are smaller, and in the later stages weighted votes; every joint also has a
+reliability. Trained by `pose_perception.training.deeppose`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _FINE, _COARSE = 24, 64
 _TRAINED_SIDE = 256
 # Pixels enter as -1 to 1; the factor as the graph stores it: 2/255 in float16.
 _SCALE, _OFFSET = 0.007843017578125, -1.0
-_WIDTH = 64
+_WIDTH, _NARROW, _HIDDEN = 128, 64, 512
 
 
 def build_trunk(topology: bytes, weights: bytes, side: int) -> Graph:
@@ -57,32 +57,30 @@ def build_trunk(topology: bytes, weights: bytes, side: int) -> Graph:
 
 
 class Regressor(nn.Module):
-    """Regresses joints from the features of a crop.
-
-    Each cell votes for where a joint is, and the votes are averaged by learnt weights: a regression whose error reaches
-    every weight (Sun et al., Integral Human Pose Regression, 2018). On the same features and pictures it learns in two
-    rounds what fully connected layers, as in the paper, learn in twenty.
+    """Regresses all joints from the features of a person.
 
     Args:
         side: Of the crop, px.
+        dropout: Share of the hidden units left out while training.
     """
 
-    def __init__(self, side: int) -> None:
+    def __init__(self, side: int, dropout: float = 0.0) -> None:
         super().__init__()
-        self.reduce = _convolution(_FINE, _WIDTH, 2, 2, 0)
+        cells = (side // 32) ** 2
+        self.reduce = _convolution(_FINE, _NARROW, 2, 2, 0)
         self.mix = nn.Sequential(
-            _convolution(_WIDTH + _COARSE + 3, _WIDTH, 1, 1, 0),
-            _convolution(_WIDTH, _WIDTH, 3, 1, 1),
-            _convolution(_WIDTH, _WIDTH, 3, 1, 1),
+            _convolution(_NARROW + _COARSE, _WIDTH, 3, 2, 1), _convolution(_WIDTH, _NARROW, 1, 1, 0)
         )
-        self.joints = nn.Conv2d(_WIDTH, JOINTS * 4, 1)  # weight, reliability, and x and y from the cell
-        self.enlarging = 1.0 if side == INPUT_SIZES[0] else 2.0
-        self.cells = int(side // 16 * self.enlarging)
-        middles = (torch.arange(self.cells) + 0.5) / self.cells - 0.5
-        rows, columns = torch.meshgrid(middles, middles, indexing="ij")
-        # Convolutions do not know where they are, but a joint probably is near the middle.
-        self.register_buffer("where", 4 * torch.stack([columns, rows, torch.hypot(columns, rows)])[None], False)
-        self.register_buffer("places", torch.stack([columns, rows])[:, None], False)
+        self.hidden = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(_NARROW * cells, _HIDDEN),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(_HIDDEN, _HIDDEN),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+        )
+        self.joints = nn.Linear(_HIDDEN, JOINTS * 3)
 
     def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
         """Return (x, y, reliability logit) of each joint, shape (N, 17, 3).
@@ -90,11 +88,50 @@ class Regressor(nn.Module):
         Positions are relative to the middle of the crop, in sides of the crop.
 
         Args:
-            fine: Features with shape (N, side / 8, side / 8, 24), for joints (N, side / 4, side / 4, 24).
+            fine: Features with shape (N, side / 8, side / 8, 24).
             coarse: Features with shape (N, side / 16, side / 16, 64).
         """
         fine, coarse = (x.permute(0, 3, 1, 2).float() for x in (fine, coarse))
-        coarse = functional.interpolate(coarse, scale_factor=self.enlarging, mode="bilinear", align_corners=False)
+        mixed = self.mix(torch.cat([self.reduce(fine), coarse], dim=1))
+        return self.joints(self.hidden(mixed)).unflatten(1, (JOINTS, 3))
+
+
+class Refiner(nn.Module):
+    """Regresses a joint from the features of the crop around where the stage before saw it.
+
+    Each cell votes for where the joint is, and the votes are averaged by learnt weights: a regression whose error
+    reaches every weight (Sun et al., Integral Human Pose Regression, 2018). It places joints far more precisely than
+    fully connected layers; these, in the first stage, confuse people and limbs less.
+
+    Args:
+        side: Of the crop, px.
+    """
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.reduce = _convolution(_FINE, _NARROW, 2, 2, 0)
+        self.mix = nn.Sequential(
+            _convolution(_NARROW + _COARSE + 3, _NARROW, 1, 1, 0),
+            _convolution(_NARROW, _NARROW, 3, 1, 1),
+            _convolution(_NARROW, _NARROW, 3, 1, 1),
+        )
+        self.joints = nn.Conv2d(_NARROW, JOINTS * 4, 1)  # weight, reliability, and x and y from the cell
+        self.cells = side // 8
+        middles = (torch.arange(self.cells) + 0.5) / self.cells - 0.5
+        rows, columns = torch.meshgrid(middles, middles, indexing="ij")
+        # Convolutions do not know where they are, but a joint probably is near the middle.
+        self.register_buffer("where", 4 * torch.stack([columns, rows, torch.hypot(columns, rows)])[None], False)
+        self.register_buffer("places", torch.stack([columns, rows])[:, None], False)
+
+    def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        """Return (x, y, reliability logit) of each joint, shape (N, 17, 3), as `Regressor.forward`.
+
+        Args:
+            fine: Features with shape (N, side / 4, side / 4, 24).
+            coarse: Features with shape (N, side / 16, side / 16, 64).
+        """
+        fine, coarse = (x.permute(0, 3, 1, 2).float() for x in (fine, coarse))
+        coarse = functional.interpolate(coarse, scale_factor=2.0, mode="bilinear", align_corners=False)
         where = self.where + 0 * coarse[:, :1]  # one for each crop; a number of crops would be traced as a constant
         maps = self.joints(self.mix(torch.cat([self.reduce(fine), coarse, where], dim=1)))
         maps = maps.unflatten(1, (4, JOINTS))  # (N, 4, 17, rows, columns)
@@ -102,6 +139,17 @@ class Regressor(nn.Module):
         places = self.places + maps[:, 2:] / self.cells
         votes = torch.cat([places, maps[:, 1:2]], dim=1).flatten(3)  # (N, 3, 17, cells)
         return (weights[:, None] * votes).sum(dim=3).transpose(1, 2)
+
+
+def make_stage(stage: str, dropout: float = 0.0) -> Regressor | Refiner:
+    """Return the untrained network of a stage.
+
+    Args:
+        stage: One of `STAGES`.
+        dropout: See `Regressor`.
+    """
+    side = INPUT_SIZES[STAGES.index(stage)]
+    return Regressor(side, dropout) if stage == STAGES[0] else Refiner(side)
 
 
 class DeepPose(nn.Module):
@@ -112,7 +160,7 @@ class DeepPose(nn.Module):
         regressors: One a result.
     """
 
-    def __init__(self, trunk: Graph, regressors: Sequence[Regressor]) -> None:
+    def __init__(self, trunk: Graph, regressors: Sequence[Regressor | Refiner]) -> None:
         super().__init__()
         self.trunk = trunk
         self.regressors = nn.ModuleList(regressors)
@@ -153,8 +201,8 @@ def build_network(content: Sequence[bytes], input_size: tuple[int, int], outputs
     return DeepPose(build_trunk(topology, weights, input_size[0]), regressors).eval()
 
 
-def _load_stage(state: dict[str, Tensor], stage: str) -> Regressor:
-    network = Regressor(INPUT_SIZES[STAGES.index(stage)])
+def _load_stage(state: dict[str, Tensor], stage: str) -> Regressor | Refiner:
+    network = make_stage(stage)
     own = {name.removeprefix(f"{stage}."): value for name, value in state.items() if name.startswith(f"{stage}.")}
     network.load_state_dict(own, strict=True)
     return network
