@@ -7,7 +7,7 @@ import pytest
 
 from pose_perception.datatypes import PoseEstimates
 from pose_perception.errors import WeightsError
-from pose_perception.evaluation.pck import normalised_distances, pck
+from pose_perception.evaluation.pck import normalised_distances, pck, torso_diameters
 from pose_perception.human.estimators.deeppose import DeepPoseEstimator, joint_boxes, torso_sizes
 from pose_perception.human.topology import COCO_17
 from pose_perception.training.backgrounds import Backgrounds
@@ -26,8 +26,9 @@ def stages() -> list[DeepPoseEstimator]:
 
 @pytest.fixture(scope="module")
 def strangers() -> list[TrainingPicture]:
-    """Return pictures of people of a seed that no split uses."""
-    return list(draw_pictures(np.random.default_rng((9, 9)), Backgrounds(), 24))
+    """Return pictures of one person each, of a seed that no split uses."""
+    pictures = draw_pictures(np.random.default_rng((9, 9)), Backgrounds(), 50)
+    return [picture for picture in pictures if len(picture.boxes) == 1]
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +62,8 @@ def test_each_stage_is_better_than_the_one_before(
 def test_scores_tell_which_joints_are_right(strangers: list[TrainingPicture], found: list[list[PoseEstimates]]) -> None:
     scores, right = [], []
     for picture, people in zip(strangers, found[2], strict=True):
-        size = torso_sizes(picture.keypoints, np.full(len(people), 1e-3))
-        wrong = np.linalg.norm(people.pixels - picture.keypoints, axis=2) / np.maximum(size, 1)[:, None]
+        size = torso_diameters(picture.keypoints, np.ones(picture.visible.shape, bool))
+        wrong = np.linalg.norm(people.pixels - picture.keypoints, axis=2) / size[:, None]
         scores.append(people.scores.ravel())
         right.append((wrong < 0.2).ravel())
     score, is_right = np.concatenate(scores), np.concatenate(right)
@@ -73,7 +74,7 @@ def test_scores_tell_which_joints_are_right(strangers: list[TrainingPicture], fo
 def test_people_of_a_picture_are_found_without_boxes(
     stages: list[DeepPoseEstimator], strangers: list[TrainingPicture]
 ) -> None:
-    whole = [p for p in strangers if p.visible[0].sum() >= 11 and len(p.boxes) == 1]
+    whole = [p for p in strangers if p.visible[0].sum() >= 11]
     assert any(len(stages[2].estimate(p.color, NOBODY, find=True)) for p in whole)
 
 
@@ -96,4 +97,4 @@ def test_windows_follow_the_torso_within_bounds() -> None:
         pixels[person, COCO_17.index["left_shoulder"]] = (0, length)
     np.testing.assert_allclose(torso_sizes(pixels, np.full(3, 100)), [30, 20, 80])
     boxes = joint_boxes(np.array([[50.0, 60.0]]), np.array([20.0]), 2)
-    np.testing.assert_allclose(boxes, [[40, 50, 60, 70]])
+    np.testing.assert_allclose(boxes, [[38, 48, 62, 72]])
