@@ -148,7 +148,8 @@ def _line(row: Row, sets: Sequence[Labels], device: str, frame: npt.NDArray[np.u
             if frame is not None:
                 write_picture(row, estimator, frame)
         except PosePerceptionError as error:
-            note = f"not measured: {re.split(r'[;\n]', str(error))[0]}"
+            reason = re.split(r"[;\n]", str(error))[0]
+            note = f"not measured: {reason}"
     cells = [cell for measured in figures for cell in _cells(measured)] or [note, *[""] * (2 * len(sets) - 1)]
     return f"| {row.title} | {' | '.join(cells)} | {_USES[row.estimator]} |"
 
