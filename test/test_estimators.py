@@ -51,6 +51,7 @@ class Named(NamedTuple):
 @pytest.fixture(scope="module")
 def onnx_file(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Return a heatmap network as a user would export it: Thunder behind the normalisation of ViTPose."""
+    pytest.importorskip("onnx", reason="PyTorch needs the package onnx to export")
     import torch
 
     spec = find_spec("movenet_thunder")
