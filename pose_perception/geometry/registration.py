@@ -90,7 +90,8 @@ class DepthRegistration:
             # Also false where depth is NaN.
             seen = (flat > 0) & (z > _NEAREST_M) & (u >= 0) & (v >= 0) & (u < width) & (v < height)
         pixels = np.flatnonzero(seen)
-        cells = (v[pixels] * width + u[pixels]).astype(np.intp)
+        # Whole numbers: the float32 of a place beyond 2^24, in an image of 17 megapixels, is that of its neighbour.
+        cells = v[pixels].astype(np.intp) * width + u[pixels].astype(np.intp)
         nearest = _nearest(cells, z[pixels], height * width).reshape(height, width)
         if margin_u or margin_v:
             kernel = np.ones(self._footprint, np.uint8)
