@@ -170,6 +170,10 @@ def _without(content: dict[str, Any], name: str) -> dict[str, Any]:
             "2 numbers for keypoints",
         ),
         (
+            lambda content: {**content, "annotations": [{**content["annotations"][0], "bbox": [1, 2, 3]}]},
+            "3 numbers, not 4",
+        ),
+        (
             lambda content: {**content, "annotations": [{**content["annotations"][0], "keypoints": ["?"] * 51}]},
             "cannot read the labels",
         ),

@@ -133,6 +133,8 @@ def _people(annotations: Sequence[dict[str, Any]], person: int) -> Iterator[dict
                 continue
             box = [*labelled.min(axis=0), *np.ptp(labelled, axis=0)]
         box = [float(value) for value in box]
+        if len(box) != 4:
+            raise InvalidInputError(f"the box of the label {note.get('id')} has {len(box)} numbers, not 4")
         yield {
             "image_id": note["image_id"],
             "category_id": person,
