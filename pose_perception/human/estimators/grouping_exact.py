@@ -123,6 +123,9 @@ class _Program:
         for j in range(self._n):
             over = np.triu(together[j][:, None] + together[j] - together - 1, 1)
             i, k = np.nonzero(over > TOLERANCE)
+            # No more than can be chosen in the end: of hundreds of candidates there are millions of triangles.
+            most = np.argsort(-over[i, k], kind="stable")[:_MOST_CUTS]
+            i, k = i[most], k[most]
             rows.append(np.stack([self._pair[i, j], self._pair[j, k], self._pair[i, k]], axis=1))
             excess.append(over[i, k])
         is_triangle = np.repeat([False, True], [len(rows[0]), sum(map(len, rows[1:]))])
