@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pose_perception.datatypes import RgbdFrame
+from pose_perception.evaluation.labels import LabelledPicture, read_labels
 from pose_perception.simulation.sequence import SequenceConfig, SimulatedSequence, load_or_render
 
 _DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -19,6 +20,18 @@ def shared_data() -> Path:
     if not _DATA.is_dir():
         pytest.skip(f"no real data in {_DATA}")
     return _DATA
+
+
+@pytest.fixture(scope="session")
+def labelled_pictures(shared_data: Path) -> list[tuple[LabelledPicture, np.ndarray]]:
+    """Return all pictures with COCO's labels, each with the keypoints of its people, (P, 17, 3) as x, y in px, flag."""
+    folder, found = shared_data / "coco_keypoints", []
+    for labels, images in (("train2017", "train2017"), ("val2017_4", "val2017")):
+        annotations = folder / "annotations" / f"person_keypoints_{labels}.json"
+        for picture in read_labels(annotations, folder / "images" / images).pictures:
+            notes = [note for note in picture.annotations if note["num_keypoints"] and not note["iscrowd"]]
+            found.append((picture, np.array([note["keypoints"] for note in notes], float).reshape(-1, 17, 3)))
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pose_perception.errors import InvalidInputError, WeightsError
-from pose_perception.evaluation.labels import read_labels
+from pose_perception.evaluation.labels import LabelledPicture, read_labels
 from pose_perception.human.estimators.base import EstimationConfig, find_each_once
 from pose_perception.human.estimators.deepcut import assemble
 from pose_perception.human.estimators.deepcut_costs import Candidates, grouping_problem
@@ -221,27 +221,24 @@ def test_both_solvers_agree(name: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_labelled_person_comes_back_from_candidates_made_of_the_labels(kind: str, shared_data: Path) -> None:
-    folder = shared_data / "coco_keypoints"
+def test_every_labelled_person_comes_back_from_candidates_made_of_the_labels(
+    kind: str, labelled_pictures: list[tuple[LabelledPicture, np.ndarray]]
+) -> None:
     count = 0
-    for labels, images in (("train2017", "train2017"), ("val2017_4", "val2017")):
-        annotations = folder / "annotations" / f"person_keypoints_{labels}.json"
-        for picture in read_labels(annotations, folder / "images" / images).pictures:
-            notes = [note for note in picture.annotations if note["num_keypoints"] and not note["iscrowd"]]
-            truth = np.array([note["keypoints"] for note in notes], float).reshape(-1, 17, 3)
-            if not len(truth):
-                continue
-            seen = truth[..., 2] > 0
-            boxes = np.array([note["bbox"] for note in notes])[:, None]
-            # Parts that are not seen are guessed to be where someone has them who stands in the box.
-            guess = boxes[..., :2] + boxes[..., 2:] * (STANDING - STANDING.min(axis=0)) / np.ptp(STANDING, axis=0)
-            people = np.where(seen[..., None], truth[..., :2], guess)
-            candidates, _ = candidates_of(people, seen, 0.0)
-            found = assemble(candidates, solve(grouping_problem(candidates), kind).labels)
-            assert len(found.pixels) == len(people), picture.path.name
-            distance = np.linalg.norm(found.pixels[:, None] - people, axis=-1)  # (found, P, 17)
-            assert np.where(seen, distance, 0).max(axis=2).min(axis=0).max() < 1e-6, picture.path.name
-            count += len(people)
+    for picture, truth in labelled_pictures:
+        if not len(truth):
+            continue
+        seen = truth[..., 2] > 0
+        low, high = picture.boxes[:, None, :2], picture.boxes[:, None, 2:]
+        # Parts that are not seen are guessed to be where someone has them who stands in the box.
+        guess = low + (high - low) * (STANDING - STANDING.min(axis=0)) / np.ptp(STANDING, axis=0)
+        people = np.where(seen[..., None], truth[..., :2], guess)
+        candidates, _ = candidates_of(people, seen, 0.0)
+        found = assemble(candidates, solve(grouping_problem(candidates), kind).labels)
+        assert len(found.pixels) == len(people), picture.path.name
+        distance = np.linalg.norm(found.pixels[:, None] - people, axis=-1)  # (found, P, 17)
+        assert np.where(seen, distance, 0).max(axis=2).min(axis=0).max() < 1e-6, picture.path.name
+        count += len(people)
     assert count == 65
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from pose_perception.evaluation.labels import read_labels
+from pose_perception.evaluation.labels import LabelledPicture
 from pose_perception.human.estimators.openpose_parts import BODY_25, COCO_18, PartSet
 from pose_perception.human.estimators.paf_grouping import PartGraph, group_people, match_greedily
 from pose_perception.recording.images import read_color
@@ -89,21 +87,17 @@ def recovered(people: np.ndarray, decoded: np.ndarray, graph: PartGraph = GRAPH)
 
 
 @pytest.fixture(scope="module")
-def labelled(shared_data: Path) -> list[tuple[np.ndarray, tuple[int, int]]]:
+def labelled(
+    labelled_pictures: list[tuple[LabelledPicture, np.ndarray]],
+) -> list[tuple[np.ndarray, tuple[int, int]]]:
     """Return people (P, 18, 2) and (height, width) of all labelled pictures, px."""
-    folder = shared_data / "coco_keypoints"
     pictures = []
-    for labels, images in (("train2017", "train2017"), ("val2017_4", "val2017")):
-        for picture in read_labels(
-            folder / "annotations" / f"person_keypoints_{labels}.json", folder / "images" / images
-        ).pictures:
-            notes = [note for note in picture.annotations if note["num_keypoints"] and not note["iscrowd"]]
-            keypoints = np.array([note["keypoints"] for note in notes], float).reshape(-1, 17, 3)
-            pixels = np.where(keypoints[..., 2:] > 0, keypoints[..., :2], np.nan)
-            people = np.full((len(notes), GRAPH.parts, 2), np.nan)
-            people[:, COCO_18.coco] = pixels
-            people[:, NECK] = pixels[:, [5, 6]].mean(axis=1)
-            pictures.append((people, read_color(picture.path).shape[:2]))
+    for picture, keypoints in labelled_pictures:
+        pixels = np.where(keypoints[..., 2:] > 0, keypoints[..., :2], np.nan)
+        people = np.full((len(keypoints), GRAPH.parts, 2), np.nan)
+        people[:, COCO_18.coco] = pixels
+        people[:, NECK] = pixels[:, [5, 6]].mean(axis=1)
+        pictures.append((people, read_color(picture.path).shape[:2]))
     return pictures
 
 
