@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pose_perception.datatypes import FloatArray, PoseEstimates
-from pose_perception.human.estimators.base import EstimationConfig, Estimator, are_new, boxes_in_view, person_scores
+from pose_perception.human.estimators.base import EstimationConfig, Estimator, are_new, boxes_in_view
 from pose_perception.human.estimators.mask_rcnn_networks import choose_network
 from pose_perception.human.topology import COCO_17
 
@@ -67,12 +67,12 @@ class MaskRcnnEstimator(Estimator):
         found = self._network.look(color, boxes, find, masks)
         new = np.ones(len(found.boxes), bool)
         new[len(boxes) :] = are_new(found.boxes[len(boxes) :], boxes)
-        joints = np.where(np.isfinite(found.scores), found.scores, 0.0)
         people = PoseEstimates(
             pixels=found.keypoints,
             scores=found.keypoint_scores,
             boxes=np.clip(found.boxes, 0, (width, height, width, height)),
-            person_scores=person_scores(found.keypoint_scores, joints),
+            # Boxes around two people hold good joints: here the box counts as much as the joints, not half as much.
+            person_scores=found.keypoint_scores.mean(axis=1) * found.scores,
             world=np.full((*found.keypoints.shape[:2], 3), np.nan),
         ).select(new)
         return Detections(people, _at_size(found.masks[new], width, height) if masks else None)
