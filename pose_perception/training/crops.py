@@ -13,9 +13,7 @@ from pose_perception.human.topology import COCO_17
 from pose_perception.training.backgrounds import ColorImage, draw_shape
 from pose_perception.training.pictures import TrainingPicture
 
-MIRRORED = np.array(
-    [COCO_17.index[n.replace("left", "R").replace("right", "left").replace("R", "right")] for n in COCO_17.keypoints]
-)
+MIRRORED = np.array(COCO_17.mirrored)
 """Position of each keypoint's partner on the other side."""
 _UPRIGHT, _TURN_DEG = 0.4, 18.0
 _MOSTLY_SEEN = 0.5
