@@ -15,9 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pose_perception.datatypes import FloatArray
-from pose_perception.evaluation.pck import normalised_distances, pck, read_coco_people
+from pose_perception.evaluation.labels import read_labels
+from pose_perception.evaluation.pck import normalised_distances, pck
 from pose_perception.human.estimators.deeppose import DeepPoseEstimator
 from pose_perception.human.topology import COCO_17
+from pose_perception.recording.images import read_color
 from pose_perception.simulation.sequence import SequenceConfig, load_or_render
 from pose_perception.training.backgrounds import Backgrounds
 from pose_perception.training.pictures import read_shard, render_shard, shards
@@ -68,8 +70,11 @@ def posing_people(alone: bool) -> Iterator[Labelled]:
 
 def coco_people(annotations: Path, images: Path) -> Iterator[Labelled]:
     """Yield labelled pictures in COCO's format."""
-    for color, keypoints, boxes in read_coco_people(annotations, images):
-        yield color, keypoints[..., :2], keypoints[..., 2] > 0, keypoints[..., 2] == 2, boxes
+    for picture in read_labels(annotations, images).pictures:
+        keypoints = picture.keypoints
+        if len(keypoints):
+            flags = keypoints[..., 2]
+            yield read_color(picture.path), keypoints[..., :2], flags > 0, flags == 2, picture.boxes
 
 
 def _box(mask: npt.NDArray[np.bool_]) -> tuple[int, int, int, int]:

@@ -23,14 +23,13 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def labelled_pictures(shared_data: Path) -> list[tuple[LabelledPicture, np.ndarray]]:
-    """Return all pictures with COCO's labels, each with the keypoints of its people, (P, 17, 3) as x, y in px, flag."""
-    folder, found = shared_data / "coco_keypoints", []
+def labelled_pictures(shared_data: Path) -> list[LabelledPicture]:
+    """Return all pictures with COCO's labels."""
+    folder = shared_data / "coco_keypoints"
+    found: list[LabelledPicture] = []
     for labels, images in (("train2017", "train2017"), ("val2017_4", "val2017")):
         annotations = folder / "annotations" / f"person_keypoints_{labels}.json"
-        for picture in read_labels(annotations, folder / "images" / images).pictures:
-            notes = [note for note in picture.annotations if note["num_keypoints"] and not note["iscrowd"]]
-            found.append((picture, np.array([note["keypoints"] for note in notes], float).reshape(-1, 17, 3)))
+        found += read_labels(annotations, folder / "images" / images).pictures
     return found
 
 

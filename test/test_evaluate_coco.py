@@ -147,6 +147,10 @@ def test_true_boxes_are_those_of_the_people_with_keypoints(content: dict[str, An
         return _knowing(content)(color, boxes)
 
     evaluate_labels(find, labels)
+    for picture in labels.pictures:
+        keypoints, low, high = picture.keypoints[..., :2], picture.boxes[:, None, :2], picture.boxes[:, None, 2:]
+        assert keypoints.shape == (len(picture.boxes), 17, 2)
+        assert ((keypoints >= low) & (keypoints <= high)).all()
     assert [len(boxes) for boxes in seen[1:]] == [2, 2, 2, 2, 0]  # the first one twice, as its size is new
     sizes = np.concatenate(seen)[:, 2:] - np.concatenate(seen)[:, :2]
     assert np.allclose(sizes, [100, 150])

@@ -87,12 +87,11 @@ def recovered(people: np.ndarray, decoded: np.ndarray, graph: PartGraph = GRAPH)
 
 
 @pytest.fixture(scope="module")
-def labelled(
-    labelled_pictures: list[tuple[LabelledPicture, np.ndarray]],
-) -> list[tuple[np.ndarray, tuple[int, int]]]:
+def labelled(labelled_pictures: list[LabelledPicture]) -> list[tuple[np.ndarray, tuple[int, int]]]:
     """Return people (P, 18, 2) and (height, width) of all labelled pictures, px."""
     pictures = []
-    for picture, keypoints in labelled_pictures:
+    for picture in labelled_pictures:
+        keypoints = picture.keypoints
         pixels = np.where(keypoints[..., 2:] > 0, keypoints[..., :2], np.nan)
         people = np.full((len(keypoints), GRAPH.parts, 2), np.nan)
         people[:, COCO_18.coco] = pixels

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
-import cv2
 import numpy as np
 import pytest
 
-from pose_perception.errors import InvalidInputError
-from pose_perception.evaluation.pck import normalised_distances, pck, read_coco_people, torso_diameters
+from pose_perception.evaluation.pck import normalised_distances, pck, torso_diameters
 from pose_perception.human.topology import COCO_17
 
 LEFT_SHOULDER, RIGHT_HIP = COCO_17.index["left_shoulder"], COCO_17.index["right_hip"]
@@ -48,21 +43,3 @@ def test_only_what_counts_is_counted_and_people_without_torso_are_left_out() -> 
     counted[:, 9:12] = True
     assert len(normalised_distances(truth, truth, labelled, counted)) == 3
     assert np.isnan(pck(np.empty(0)))
-
-
-def test_people_without_keypoints_and_crowds_are_not_read(tmp_path: Path) -> None:
-    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((8, 9, 3), np.uint8))
-    real = {"image_id": 1, "num_keypoints": 17, "keypoints": [1, 2, 2] * 17, "bbox": [1, 2, 3, 4], "iscrowd": 0}
-    people = [real, real | {"num_keypoints": 0}, real | {"iscrowd": 1}]
-    labels = {"images": [{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "b.png"}], "annotations": people}
-    (tmp_path / "labels.json").write_text(json.dumps(labels))
-    ((color, keypoints, boxes),) = read_coco_people(tmp_path / "labels.json", tmp_path)
-    assert color.shape == (8, 9, 3)
-    assert keypoints.shape == (1, 17, 3)
-    np.testing.assert_array_equal(boxes, [[1, 2, 4, 6]])
-
-
-def test_labels_that_are_none_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "labels.json").write_text("[]")
-    with pytest.raises(InvalidInputError, match="labels"):
-        list(read_coco_people(tmp_path / "labels.json", tmp_path))

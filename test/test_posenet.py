@@ -93,10 +93,11 @@ def errors(found: PosenetPeople, person: np.ndarray) -> np.ndarray:
 
 @each_decoder
 def test_every_labelled_person_is_decoded_from_maps_made_of_the_labels(
-    decode: Callable[[PosenetMaps], PosenetPeople], labelled_pictures: list[tuple[LabelledPicture, np.ndarray]]
+    decode: Callable[[PosenetMaps], PosenetPeople], labelled_pictures: list[LabelledPicture]
 ) -> None:
     count = 0
-    for picture, truth in labelled_pictures:
+    for picture in labelled_pictures:
+        truth = picture.keypoints
         if not len(truth):
             continue
         height, width = read_color(picture.path).shape[:2]

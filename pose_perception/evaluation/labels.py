@@ -32,10 +32,18 @@ class LabelledPicture:
     @property
     def boxes(self) -> FloatArray:
         """True boxes (x0, y0, x1, y1) of the people with labelled keypoints, shape (N, 4), px."""
-        people = [note["bbox"] for note in self.annotations if note["num_keypoints"] and not note["iscrowd"]]
-        corners = np.array(people, float).reshape(-1, 4)
+        corners = self._of_people("bbox").reshape(-1, 4)
         corners[:, 2:] += corners[:, :2]
         return corners
+
+    @property
+    def keypoints(self) -> FloatArray:
+        """Keypoints of the same people, shape (N, 17, 3): x and y in px, and COCO's flag, 0 where not labelled."""
+        return self._of_people("keypoints").reshape(-1, len(COCO_17), 3)
+
+    def _of_people(self, field: str) -> FloatArray:
+        people = [note[field] for note in self.annotations if note["num_keypoints"] and not note["iscrowd"]]
+        return np.array(people, float)
 
 
 @dataclass(frozen=True)
