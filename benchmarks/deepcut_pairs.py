@@ -7,12 +7,15 @@ Prints them and how well they do on pictures that they were not fitted on:
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from pose_perception.datatypes import FloatArray
 from pose_perception.evaluation.labels import LabelledPicture, read_labels

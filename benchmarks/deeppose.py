@@ -8,11 +8,14 @@ cache yet. Keypoints hidden by something count as long as they lie inside of the
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from pose_perception.datatypes import FloatArray
 from pose_perception.evaluation.labels import read_labels
