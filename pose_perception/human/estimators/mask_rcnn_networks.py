@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from abc import ABC, abstractmethod
 from collections import OrderedDict
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
@@ -174,10 +175,13 @@ def choose_network(device: str, file: str = "") -> RcnnRunner:
         file: Checkpoint that the user brings; "" for none.
 
     Raises:
+        ConfigurationError: there is no such file.
         WeightsError: the file is no checkpoint of that network, the published weights are altered, or the light ones
             are missing.
     """
     if file:
+        if not Path(file).is_file():
+            raise ConfigurationError(f"network_file {file} is not there or no file")
         return PublishedRunner(file, device)
     published = find_weights(PUBLISHED)
     if any(published.cached_path(part).exists() for part in published.files):

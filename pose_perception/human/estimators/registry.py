@@ -36,6 +36,7 @@ ESTIMATORS: dict[str, Callable[[str, EstimationConfig], Estimator]] = {
     "onnx": _imported("onnx", "OnnxEstimator"),
 }
 """Name to a function that takes the device (auto, cuda or cpu) and the configuration, and loads the estimator."""
+_TAKE_A_FILE = ("openpose", "mask-rcnn", "onnx")
 
 
 def make_estimator(name: str, device: str, config: EstimationConfig | None = None) -> Estimator:
@@ -53,4 +54,9 @@ def make_estimator(name: str, device: str, config: EstimationConfig | None = Non
     """
     if name not in ESTIMATORS:
         raise ConfigurationError(f"unknown estimator {name!r}; there are {', '.join(ESTIMATORS)}")
+    if config is not None and config.network_file and name not in _TAKE_A_FILE:
+        raise ConfigurationError(
+            f"estimator {name} takes no network_file, only {', '.join(_TAKE_A_FILE)} do: choose one of these, or leave "
+            f"{config.network_file} out"
+        )
     return ESTIMATORS[name](device, config or EstimationConfig())
