@@ -10,6 +10,7 @@ before makes on people of the split `validation`.
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -21,13 +22,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pose_perception.datatypes import FloatArray
-from pose_perception.human.estimators.crops import square_crops
-from pose_perception.human.estimators.deeppose import CROP_SCALE, joint_boxes, torso_sizes
+from pose_perception.errors import ConfigurationError, PosePerceptionError
 from pose_perception.networks.architectures.deeppose import INPUT_SIZES, STAGES, Refiner, Regressor, make_stage
 from pose_perception.networks.weights import cache_directory
-from pose_perception.training.crops import View, random_view
+from pose_perception.training.crops import random_view
+from pose_perception.training.deeppose_cuts import Cut, joint_cut, person_cut
 from pose_perception.training.features import Features, compute_features
-from pose_perception.training.pictures import read_shard, shards
+from pose_perception.training.pictures import read_shard, require_shards
 
 CORRECT = 0.2  # in diameters of the torso, as PCK@0.2 counts
 _BATCH = 64
@@ -39,8 +40,6 @@ _HUBER = 0.05
 # Size of a person in the views from which crops are cut, px; the later stages look closer.
 _VIEW_SIZES = (205, 300, 300)
 _SAMPLES = (1000, 5000, 5000)  # a round: people, or joints
-# Errors on pictures that are not simulated are larger than those measured on simulated ones, and vary more.
-_ERROR_SCALE, _ERROR_SPREAD = 1.2, 0.4
 _REAL_EVERY = 5  # one shard in so many is of real pictures
 
 
@@ -49,73 +48,15 @@ class Samples(NamedTuple):
 
     Attributes:
         features: Of N crops.
-        targets: Positions from the middle of the crop in sides of the crop, shape (N, 17, 2).
-        states: 1 where the target is to be learnt, 0 for a keypoint outside of the picture, -1 for one that does not
-            matter, shape (N, 17).
-        sizes: Diameter of the torso in sides of the crop, shape (N,).
+        targets: See `Cut`, as the others.
+        states: Shape (N, 17).
+        sizes: Shape (N,).
     """
 
     features: Features
     targets: npt.NDArray[np.float32]
     states: npt.NDArray[np.int8]
     sizes: npt.NDArray[np.float32]
-
-
-class Cut(NamedTuple):
-    """Crops (N, S, S, 3) before their features are known; the rest as in `Samples`."""
-
-    crops: npt.NDArray[np.uint8]
-    targets: FloatArray
-    states: npt.NDArray[np.int8]
-    sizes: FloatArray
-
-
-def person_cut(view: View) -> Cut:
-    """Cut the crop of the first stage from a view."""
-    crops, squares = square_crops(view.color, view.box[None], CROP_SCALE, INPUT_SIZES[0])
-    side = squares[0, 2]
-    targets = (view.keypoints - squares[0, :2] - side / 2 + 0.5) / side
-    states = np.where(view.counts, 1, np.where(np.isfinite(view.keypoints[:, 0]), 0, -1))
-    size = _known_torso(view) / side
-    return Cut(crops, np.nan_to_num(targets)[None], states[None].astype(np.int8), np.array([size]))
-
-
-def joint_cut(view: View, stage: int, errors: FloatArray, rng: np.random.Generator) -> Cut:
-    """Cut the crops of a later stage around places that are wrong as those of the stage before.
-
-    Args:
-        view: The person.
-        stage: 1 for the second stage, 2 for the third.
-        errors: Of the stage before, (M, 17, 2) in diameters of the torso; NaN where not known.
-        rng: Source of the choice.
-    """
-    joints = np.flatnonzero(np.isfinite(view.keypoints[:, 0]) & view.counts)
-    drawn = errors[rng.integers(len(errors), size=17), np.arange(17)] * _ERROR_SCALE
-    drawn *= np.exp(rng.normal(0, _ERROR_SPREAD, (17, 1)))
-    true_size = _known_torso(view)
-    wrong = view.keypoints + true_size * np.nan_to_num(drawn)
-    box_side = (view.box[2:] - view.box[:2]).max()
-    known = np.isfinite(wrong).all()
-    size = torso_sizes(wrong[None], np.array([box_side]))[0] if known else true_size * np.exp(rng.normal(0, 0.15))
-    boxes = joint_boxes(wrong[joints], size, stage)
-    crops, squares = square_crops(view.color, boxes, 1.0, INPUT_SIZES[stage])
-    middle, side = squares[:, :2] + squares[:, 2:] / 2 - 0.5, squares[:, 2]
-    row = np.arange(len(joints))
-    targets = np.zeros((len(joints), 17, 2))
-    targets[row, joints] = (view.keypoints[joints] - middle) / side[:, None]
-    states = np.full((len(joints), 17), -1, np.int8)
-    # What is outside of the crop cannot be found, only be told to be unreliable.
-    states[row, joints] = np.abs(targets[row, joints]).max(axis=1, initial=0) < 0.5
-    return Cut(crops, targets, states, true_size / side)
-
-
-def _known_torso(view: View) -> float:
-    """Diameter of the torso, bounded as the estimator bounds it; from the box where the torso is not known."""
-    side = (view.box[2:] - view.box[:2]).max()
-    if not np.isfinite(view.keypoints).all():
-        known = np.where(np.isfinite(view.keypoints), view.keypoints, np.nanmean(view.keypoints, axis=0))
-        return float(torso_sizes(known[None], np.array([side]))[0])
-    return float(torso_sizes(view.keypoints[None], np.array([side]))[0])
 
 
 def draw_samples(stage: int, errors: FloatArray | None, folders: list[list[Path]], rng: np.random.Generator) -> Samples:
@@ -151,10 +92,13 @@ def measure_errors(
 
     Returns:
         Errors with shape (M, 17, 2) in diameters of the torso, NaN where not known, and PCK@0.2.
+
+    Raises:
+        ConfigurationError: there are no pictures of the split `validation`.
     """
     rng = np.random.default_rng((seed, 99, stage))
     cuts, owners = [], []
-    for folder in shards("validation"):
+    for folder in require_shards("validation"):
         for picture in read_shard(folder):
             for person in range(len(picture.boxes)):
                 view = random_view(picture, person, _VIEW_SIZES[stage], rng)
@@ -208,7 +152,12 @@ def train(stage: int, rounds: int, seed: int, real: list[Path]) -> None:
         rounds: How many, also the length of the cosine by which the rate falls.
         seed: Of everything that is random.
         real: Shards of labelled real pictures.
+
+    Raises:
+        ConfigurationError: there are no pictures, or the stage before was not trained; the message names the command.
     """
+    for split in ("train", "validation"):  # before the work, not after the first round
+        require_shards(split)
     torch.manual_seed(seed + stage)
     regressor = make_stage(STAGES[stage], _DROPOUT)
     optimizer = torch.optim.AdamW(regressor.parameters(), _RATE, weight_decay=_DECAY)
@@ -222,9 +171,9 @@ def train(stage: int, rounds: int, seed: int, real: list[Path]) -> None:
     for number in range(first, rounds):
         start = time.perf_counter()
         rng = np.random.default_rng((seed, stage, number))
-        folders = [shards("train"), real]
+        folders = [require_shards("train"), real]
         # Read anew each round: the stage before may still be learning.
-        errors = None if stage == 0 else torch.load(_checkpoint(stage - 1), weights_only=True)["errors"].numpy()
+        errors = _errors_before(stage)
         store = [*store[-_STORE_ROUNDS + 1 :], draw_samples(stage, errors, folders, rng)]
         drawn = time.perf_counter()
         mean = _learn(regressor, optimizer, store, number, rounds, _STEPS[stage], rng)
@@ -237,6 +186,20 @@ def train(stage: int, rounds: int, seed: int, real: list[Path]) -> None:
         state |= {"rounds": number + 1, "errors": bank}
         _save(state, _checkpoint(stage))
         print(f"{line} ({drawn - start:.0f} + {time.perf_counter() - drawn:.0f} s)", flush=True)
+
+
+def _errors_before(stage: int) -> FloatArray | None:
+    """Return the errors of the stage before as it is now; None for the first stage."""
+    if stage == 0:
+        return None
+    file = _checkpoint(stage - 1)
+    errors = torch.load(file, weights_only=True)["errors"] if file.exists() else None
+    if errors is None:  # of a stage they are measured for the first time after its second round
+        raise ConfigurationError(
+            f"stage {stage + 1} learns from the errors of stage {stage}, and these are not there; run "
+            f"`python -m pose_perception.training.deeppose --stage {stage}` first"
+        )
+    return errors.numpy()
 
 
 def _learn(
@@ -305,7 +268,11 @@ def main(arguments: list[str] | None = None) -> int:
     torch.set_num_threads(options.threads)
     if options.stage is not None:
         real = sorted(path.parent for path in options.real.glob("*/labels.npz")) if options.real else []
-        train(options.stage - 1, options.rounds, options.seed, real)
+        try:
+            train(options.stage - 1, options.rounds, options.seed, real)
+        except PosePerceptionError as error:
+            print(f"{parser.prog}: {error}", file=sys.stderr)
+            return 2
     if options.export is not None:
         export(options.export)
     return 0

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 import time
 from collections.abc import Iterator
 from copy import deepcopy
@@ -19,12 +20,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pose_perception.errors import ConfigurationError
+from pose_perception.errors import PosePerceptionError
 from pose_perception.networks.architectures.keypoint_rcnn import TRUNKS, LightKeypointRcnn
 from pose_perception.networks.runtime import Network, load_network
 from pose_perception.networks.weights import cache_directory
 from pose_perception.training.mask_rcnn_targets import Example, random_example, read_coco
-from pose_perception.training.pictures import TrainingPicture, read_shard, shards
+from pose_perception.training.pictures import TrainingPicture, read_shard, require_shards
 
 _SIDE = 416  # of the canvas, px
 _BATCH = 4
@@ -101,7 +102,7 @@ def batches(coco: list[TrainingPicture], labelled: list[Path], rng: np.random.Ge
     Raises:
         ConfigurationError: there are no simulated people.
     """
-    simulated, real = _stream(shards("train"), rng), _stream(labelled, rng) if labelled else None
+    simulated, real = _stream(require_shards("train"), rng), _stream(labelled, rng) if labelled else None
     # Pictures of nobody teach less than those of many.
     weights = np.array([min(1 + len(picture.boxes), _MOST_WEIGHT) for picture in coco], float)
     while True:
@@ -116,10 +117,6 @@ def batches(coco: list[TrainingPicture], labelled: list[Path], rng: np.random.Ge
 
 
 def _stream(folders: list[Path], rng: np.random.Generator) -> Iterator[TrainingPicture]:
-    if not folders:
-        raise ConfigurationError(
-            "there are no pictures of simulated people; run `python -m pose_perception.training.pictures` first"
-        )
     while True:
         # Two shards at a time, so that neighbouring pictures show different bodies.
         pair = rng.choice(len(folders), size=min(2, len(folders)), replace=False)
@@ -177,7 +174,11 @@ def main(arguments: list[str] | None = None) -> int:
     coco = read_coco(*options.coco) if options.coco else []
     labelled = sorted(path.parent for path in options.labelled.glob("*/labels.npz")) if options.labelled else []
     training = Training(cache_directory() / "training" / options.name, options.seed)
-    train(training, options.steps, coco, labelled)
+    try:
+        train(training, options.steps, coco, labelled)
+    except PosePerceptionError as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 2
     if options.export:
         export(training, options.export)
     return 0

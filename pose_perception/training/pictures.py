@@ -31,6 +31,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pose_perception.datatypes import FloatArray
+from pose_perception.errors import ConfigurationError
 from pose_perception.human.topology import COCO_17
 from pose_perception.networks.weights import cache_directory
 from pose_perception.simulation.people import KEYPOINTS, create_bodies
@@ -70,6 +71,21 @@ def split_folder(split: str) -> Path:
 def shards(split: str) -> list[Path]:
     """Return the folders of the complete shards of a split, in order."""
     return sorted(path.parent for path in split_folder(split).glob("*/labels.npz") if path.parent.name.isdigit())
+
+
+def require_shards(split: str) -> list[Path]:
+    """Return `shards` of a split.
+
+    Raises:
+        ConfigurationError: there are none; the message names the command that renders them.
+    """
+    found = shards(split)
+    if not found:
+        raise ConfigurationError(
+            f"there are no pictures of simulated people of the split {split}; run "
+            f"`python -m pose_perception.training.pictures --split {split}` first"
+        )
+    return found
 
 
 def read_shard(folder: Path) -> Iterator[TrainingPicture]:
