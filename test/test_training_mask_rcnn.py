@@ -79,6 +79,7 @@ def test_training_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     assert again.step == 1
     for name, value in training.network.state_dict().items():
         assert torch.equal(again.network.state_dict()[name], value)
+    assert (tmp_path / "weights.safetensors").stat().st_mode & 0o044 == 0o044  # an installed file is for everyone
     light = read_light((tmp_path / "weights.safetensors").read_bytes())
     for name, value in training.average.state_dict().items():
         assert torch.allclose(light.state_dict()[name], value, atol=1e-3)

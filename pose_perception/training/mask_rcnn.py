@@ -157,6 +157,7 @@ def export(training: Training, file: Path) -> None:
     state = {name: value.half().contiguous() for name, value in training.average.state_dict().items()}
     file.parent.mkdir(parents=True, exist_ok=True)
     save_file(state, str(file), metadata={"steps": str(training.step), "seed": str(training.seed)})
+    file.chmod(0o644)  # safetensors lets only the owner read
 
 
 def main(arguments: list[str] | None = None) -> int:
