@@ -204,6 +204,13 @@ def build_network(content: Sequence[bytes], input_size: tuple[int, int], outputs
 def _load_stage(state: dict[str, Tensor], stage: str) -> Regressor | Refiner:
     network = make_stage(stage)
     own = {name.removeprefix(f"{stage}."): value for name, value in state.items() if name.startswith(f"{stage}.")}
+    # PyTorch's own message has a line for each name that is wrong.
+    expected, found = ({k: tuple(v.shape) for k, v in tensors.items()} for tensors in (network.state_dict(), own))
+    wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+    if wrong:
+        raise ValueError(
+            f"{stage} misses tensors, or has some too many or of another shape: {wrong[0]}, {len(wrong)} in all"
+        )
     network.load_state_dict(own, strict=True)
     return network
 
