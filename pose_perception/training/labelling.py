@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -52,10 +53,20 @@ def _write_shard(colors: list[ColorImage], people: list[PoseEstimates], folder: 
         return 0
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    try:
+        count = _write_pictures(colors, people, temporary)
+        os.rename(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)  # there only after an error
+    return count
+
+
+def _write_pictures(colors: list[ColorImage], people: list[PoseEstimates], folder: Path) -> int:
+    """Write the files of a shard into an empty folder; return how many people were labelled."""
     rows: dict[str, list] = {"picture": [], "keypoints": [], "visible": [], "boxes": []}
     for i, (color, found) in enumerate(zip(colors, people, strict=True)):
         quality = [cv2.IMWRITE_JPEG_QUALITY, 95]
-        cv2.imwrite(str(temporary / f"{i:03}.jpg"), cv2.cvtColor(color, cv2.COLOR_RGB2BGR), quality)
+        cv2.imwrite(str(folder / f"{i:03}.jpg"), cv2.cvtColor(color, cv2.COLOR_RGB2BGR), quality)
         sure = found.scores[:, :_KEYPOINTS] >= _SURE
         good = sure.sum(axis=1) >= _LEAST_KEYPOINTS
         pixels = found.pixels[good, :_KEYPOINTS]
@@ -66,8 +77,7 @@ def _write_shard(colors: list[ColorImage], people: list[PoseEstimates], folder: 
         boxes = keypoint_boxes(pixels, found.scores[good, :_KEYPOINTS], _SURE, margin=0.08)
         rows["boxes"] += list(np.clip(boxes, 0, (width, height, width, height)).astype(np.float32))
     shapes = {"picture": (-1,), "keypoints": (-1, 17, 2), "visible": (-1, 17), "boxes": (-1, 4)}
-    np.savez(temporary / "labels.npz", **{name: np.array(rows[name]).reshape(shape) for name, shape in shapes.items()})
-    os.rename(temporary, folder)
+    np.savez(folder / "labels.npz", **{name: np.array(rows[name]).reshape(shape) for name, shape in shapes.items()})
     return len(rows["picture"])
 
 
