@@ -34,6 +34,17 @@ def labelled_pictures(shared_data: Path) -> list[LabelledPicture]:
 
 
 @pytest.fixture(scope="session")
+def standing() -> np.ndarray:
+    """Return someone upright, 16.4 high, in COCO's order, shape (17, 2)."""
+    head = [[0, -8], [0.3, -8.4], [-0.3, -8.4], [0.7, -8.2], [-0.7, -8.2]]
+    arms = [[1.6, -6], [-1.6, -6], [2.4, -3], [-2.4, -3], [2.6, -0.2], [-2.6, -0.2]]
+    legs = [[1, 0], [-1, 0], [1.1, 4], [-1.1, 4], [1.2, 8], [-1.2, 8]]
+    person = np.array([*head, *arms, *legs])
+    person.setflags(write=False)  # all tests share it
+    return person
+
+
+@pytest.fixture(scope="session")
 def simulated() -> SimulatedSequence:
     """Return the sequence that the simulated camera plays: two people, with sensor noise."""
     return load_or_render(SequenceConfig())

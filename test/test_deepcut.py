@@ -28,13 +28,6 @@ from pose_perception.human.topology import COCO_17
 from pose_perception.recording.images import read_color
 
 LIMIT_S = 60.0
-# Upright, 16.4 high, in COCO's order.
-STANDING = np.array(
-    [
-        *([0, -8], [0.3, -8.4], [-0.3, -8.4], [0.7, -8.2], [-0.7, -8.2], [1.6, -6], [-1.6, -6], [2.4, -3], [-2.4, -3]),
-        *([2.6, -0.2], [-2.6, -0.2], [1, 0], [-1, 0], [1.1, 4], [-1.1, 4], [1.2, 8], [-1.2, 8]),
-    ]
-)
 KINDS = ("exact", "fast")
 
 
@@ -101,12 +94,12 @@ def candidates_of(
     return Candidates(parts, pixels, scores, poses, np.full((len(parts), 17), 0.05)), owner
 
 
-def scene(name: str) -> tuple[np.ndarray, np.ndarray, float, int]:
+def scene(name: str, standing: np.ndarray) -> tuple[np.ndarray, np.ndarray, float, int]:
     """Return people, which of their parts are seen, noise and clutter."""
     random = np.random.default_rng(2)
     count = {"twenty": 20, "one": 1}.get(name, 6)
     places = np.stack([90.0 * np.arange(count), 300 + 40.0 * (np.arange(count) % 2)], axis=1)
-    people = places[:, None] + 20 * STANDING + random.normal(0, 6, (count, 17, 2))
+    people = places[:, None] + 20 * standing + random.normal(0, 6, (count, 17, 2))
     seen = np.ones((count, 17), bool)
     if name == "crossed":  # wrists and ankles on the other side, people arm in arm
         people[:, [9, 10, 15, 16]] = people[:, [10, 9, 16, 15]]
@@ -193,8 +186,8 @@ def test_problems_that_make_no_sense_are_refused(
     ("name", "least"),
     [("one", 1), ("plain", 1), ("crossed", 1), ("hidden", 0.97), ("noisy", 0.95), ("clutter", 0.97), ("twenty", 1)],
 )
-def test_known_people_come_back(name: str, least: float, kind: str) -> None:
-    people, *rest = scene(name)
+def test_known_people_come_back(name: str, least: float, kind: str, standing: np.ndarray) -> None:
+    people, *rest = scene(name, standing)
     candidates, owner = candidates_of(people, *rest)
 
     labels = solve(grouping_problem(candidates), kind).labels
@@ -208,8 +201,8 @@ def test_known_people_come_back(name: str, least: float, kind: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["plain", "crossed", "hidden", "noisy", "clutter"])
-def test_both_solvers_agree(name: str) -> None:
-    candidates, _ = candidates_of(*scene(name))
+def test_both_solvers_agree(name: str, standing: np.ndarray) -> None:
+    candidates, _ = candidates_of(*scene(name, standing))
     problem = grouping_problem(candidates)
     exact, fast = (solve(problem, kind) for kind in KINDS)
     assert exact.gap == 0
@@ -222,7 +215,7 @@ def test_both_solvers_agree(name: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_labelled_person_comes_back_from_candidates_made_of_the_labels(
-    kind: str, labelled_pictures: list[LabelledPicture]
+    kind: str, labelled_pictures: list[LabelledPicture], standing: np.ndarray
 ) -> None:
     count = 0
     for picture in labelled_pictures:
@@ -232,7 +225,7 @@ def test_every_labelled_person_comes_back_from_candidates_made_of_the_labels(
         seen = truth[..., 2] > 0
         low, high = picture.boxes[:, None, :2], picture.boxes[:, None, 2:]
         # Parts that are not seen are guessed to be where someone has them who stands in the box.
-        guess = low + (high - low) * (STANDING - STANDING.min(axis=0)) / np.ptp(STANDING, axis=0)
+        guess = low + (high - low) * (standing - standing.min(axis=0)) / np.ptp(standing, axis=0)
         people = np.where(seen[..., None], truth[..., :2], guess)
         candidates, _ = candidates_of(people, seen, 0.0)
         found = assemble(candidates, solve(grouping_problem(candidates), kind).labels)
@@ -243,8 +236,8 @@ def test_every_labelled_person_comes_back_from_candidates_made_of_the_labels(
     assert count == 65
 
 
-def test_joint_is_the_mean_of_its_candidates_weighted_with_their_probabilities() -> None:
-    candidates, _ = candidates_of(*scene("one"))
+def test_joint_is_the_mean_of_its_candidates_weighted_with_their_probabilities(standing: np.ndarray) -> None:
+    candidates, _ = candidates_of(*scene("one", standing))
     again = Candidates(*(np.concatenate([values, values[5:6]]) for values in candidates))
     again.pixels[-1] += 4
     again.scores[[5, -1]] = 0.9, 0.3
@@ -253,8 +246,8 @@ def test_joint_is_the_mean_of_its_candidates_weighted_with_their_probabilities()
     assert people.scores[0, 5] == 0.9
 
 
-def test_part_without_candidate_is_where_the_nearest_part_sees_it_and_hardly_trusted() -> None:
-    candidates, _ = candidates_of(*scene("one"))
+def test_part_without_candidate_is_where_the_nearest_part_sees_it_and_hardly_trusted(standing: np.ndarray) -> None:
+    candidates, _ = candidates_of(*scene("one", standing))
     elbow, wrist = COCO_17.index["left_elbow"], COCO_17.index["left_wrist"]
     rest = Candidates(*(values[candidates.parts != wrist] for values in candidates))
     people = assemble(rest, np.zeros(len(rest.parts), np.intp))
@@ -262,8 +255,8 @@ def test_part_without_candidate_is_where_the_nearest_part_sees_it_and_hardly_tru
     assert people.scores[0, wrist] == 0.05
 
 
-def test_one_place_is_not_both_the_left_and_the_right_part() -> None:
-    people, seen, noise, _ = scene("one")
+def test_one_place_is_not_both_the_left_and_the_right_part(standing: np.ndarray) -> None:
+    people, seen, noise, _ = scene("one", standing)
     left, right = COCO_17.index["left_knee"], COCO_17.index["right_knee"]
     people[:, right] = people[:, left] + 2
     candidates, _ = candidates_of(people, seen, noise)

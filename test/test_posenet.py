@@ -31,13 +31,6 @@ from pose_perception.human.similarity import suppress_duplicates
 from pose_perception.human.topology import COCO_17
 from pose_perception.recording.images import read_color
 
-# Upright, 16.4 high, in COCO's order.
-STANDING = np.array(
-    [
-        *([0, -8], [0.3, -8.4], [-0.3, -8.4], [0.7, -8.2], [-0.7, -8.2], [1.6, -6], [-1.6, -6], [2.4, -3], [-2.4, -3]),
-        *([2.6, -0.2], [-2.6, -0.2], [1, 0], [-1, 0], [1.1, 4], [-1.1, 4], [1.2, 8], [-1.2, 8]),
-    ]
-)
 MIRRORED = [COCO_17.index[f"{side}_{joint}"] for joint in ("wrist", "ankle") for side in ("left", "right")]
 DECODERS: dict[str, Callable[[PosenetMaps], PosenetPeople]] = {
     "greedy": decode_greedy,
@@ -47,27 +40,28 @@ DECODERS: dict[str, Callable[[PosenetMaps], PosenetPeople]] = {
 each_decoder = pytest.mark.parametrize("decode", DECODERS.values(), ids=DECODERS)
 
 
-def with_hidden_parts(person: np.ndarray) -> np.ndarray:
+def with_hidden_parts(person: np.ndarray, standing: np.ndarray) -> np.ndarray:
     """Put what is not seen (NaN) where someone who stands has it: a network has an opinion there, too."""
     seen = np.isfinite(person[:, 0])
-    standing, known = STANDING[seen], person[seen]
-    spread = np.square(standing - standing.mean(axis=0)).sum()
+    model, known = standing[seen], person[seen]
+    spread = np.square(model - model.mean(axis=0)).sum()
     scale = np.sqrt(np.square(known - known.mean(axis=0)).sum() / spread) if spread else 5.0
-    guess = known.mean(axis=0) + scale * (STANDING - standing.mean(axis=0))
+    guess = known.mean(axis=0) + scale * (standing - model.mean(axis=0))
     return np.where(seen[:, None], person, guess)
 
 
-def draw(people: np.ndarray, size: tuple[int, int], noise: float = 0.0) -> PosenetMaps:
+def draw(people: np.ndarray, standing: np.ndarray, size: tuple[int, int], noise: float = 0.0) -> PosenetMaps:
     """Return maps as the network is trained to make them.
 
     Args:
         people: (x, y) with shape (P, 17, 2), px; NaN where a part is not seen.
+        standing: Where someone has the parts that are not seen, shape (17, 2).
         size: Rows and columns.
         noise: Standard deviation of offsets and displacements, cells; of the heat a fifth of it.
     """
     rows, columns = np.mgrid[: size[0], : size[1]]
     cells = STRIDE * np.stack([columns, rows], axis=-1)
-    whole = np.stack([with_hidden_parts(person) for person in people])
+    whole = np.stack([with_hidden_parts(person, standing) for person in people])
     way = whole - cells[:, :, None, None]  # (R, C, P, K, 2): each cell speaks for the person next to it
     distance = np.linalg.norm(way, axis=-1)
     seen = np.where(np.isfinite(people[..., 0]), distance, np.inf).min(axis=2)
@@ -93,7 +87,7 @@ def errors(found: PosenetPeople, person: np.ndarray) -> np.ndarray:
 
 @each_decoder
 def test_every_labelled_person_is_decoded_from_maps_made_of_the_labels(
-    decode: Callable[[PosenetMaps], PosenetPeople], labelled_pictures: list[LabelledPicture]
+    decode: Callable[[PosenetMaps], PosenetPeople], labelled_pictures: list[LabelledPicture], standing: np.ndarray
 ) -> None:
     count = 0
     for picture in labelled_pictures:
@@ -103,7 +97,7 @@ def test_every_labelled_person_is_decoded_from_maps_made_of_the_labels(
         height, width = read_color(picture.path).shape[:2]
         scale = LONG_SIDE / max(height, width)
         people = np.where(truth[..., 2:] > 0, (truth[..., :2] + 0.5) * scale - 0.5, np.nan)
-        found = decode(draw(people, (int(height * scale / STRIDE) + 2, int(width * scale / STRIDE) + 2)))
+        found = decode(draw(people, standing, (int(height * scale / STRIDE) + 2, int(width * scale / STRIDE) + 2)))
         assert len(found.pixels) == len(people), picture.path.name
         for person in people:
             assert errors(found, person).max() < STRIDE / 2, picture.path.name
@@ -113,10 +107,12 @@ def test_every_labelled_person_is_decoded_from_maps_made_of_the_labels(
 
 @each_decoder
 @pytest.mark.parametrize("noise", [0.0, 0.25])
-def test_people_of_a_crowd_are_kept_apart(decode: Callable[[PosenetMaps], PosenetPeople], noise: float) -> None:
-    people = np.stack([(100 + 75 * i, 250 + 30 * (i % 2)) + 20 * STANDING for i in range(10)])
+def test_people_of_a_crowd_are_kept_apart(
+    decode: Callable[[PosenetMaps], PosenetPeople], noise: float, standing: np.ndarray
+) -> None:
+    people = np.stack([(100 + 75 * i, 250 + 30 * (i % 2)) + 20 * standing for i in range(10)])
 
-    found = decode(draw(people, (32, 60), noise))
+    found = decode(draw(people, standing, (32, 60), noise))
 
     assert len(found.pixels) == len(people)
     for person in people:
@@ -124,14 +120,14 @@ def test_people_of_a_crowd_are_kept_apart(decode: Callable[[PosenetMaps], Posene
 
 
 @each_decoder
-def test_crossed_limbs_and_hidden_parts(decode: Callable[[PosenetMaps], PosenetPeople]) -> None:
-    crossed = (200, 250) + 24 * STANDING
+def test_crossed_limbs_and_hidden_parts(decode: Callable[[PosenetMaps], PosenetPeople], standing: np.ndarray) -> None:
+    crossed = (200, 250) + 24 * standing
     crossed[MIRRORED] = crossed[[10, 9, 16, 15]]
-    behind = (280, 240) + 24 * STANDING
+    behind = (280, 240) + 24 * standing
     behind[[0, 1, 2, 9, 11, 13, 15]] = np.nan
     people = np.stack([crossed, behind])
 
-    found = decode(draw(people, (32, 32)))
+    found = decode(draw(people, standing, (32, 32)))
 
     assert len(found.pixels) == 2
     for person in people:
@@ -139,8 +135,8 @@ def test_crossed_limbs_and_hidden_parts(decode: Callable[[PosenetMaps], PosenetP
 
 
 @each_decoder
-def test_nobody_in_maps_without_heat(decode: Callable[[PosenetMaps], PosenetPeople]) -> None:
-    maps = draw(STANDING[None] * 20 + 300, (20, 20))
+def test_nobody_in_maps_without_heat(decode: Callable[[PosenetMaps], PosenetPeople], standing: np.ndarray) -> None:
+    maps = draw(standing[None] * 20 + 300, standing, (20, 20))
     assert len(decode(maps._replace(heat=np.zeros_like(maps.heat))).pixels) == 0
 
 
