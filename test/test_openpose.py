@@ -10,6 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytest.importorskip("torch")
+
+import torch
+
 from pose_perception.errors import ConfigurationError, WeightsError
 from pose_perception.evaluation.coco import evaluate_coco
 from pose_perception.human.estimators import openpose
@@ -18,7 +22,6 @@ from pose_perception.human.estimators.registry import make_estimator
 from pose_perception.networks.architectures.openpose import Body25, Coco18, OpenPoseNetwork, build_network
 from pose_perception.networks.weights import find_weights
 
-torch = pytest.importorskip("torch")
 OUTPUTS = ("parts", "fields")
 NOBODY = np.empty((0, 4))
 # A number that the first channel of the trunk, of the fields and of the parts has in the networks below.
