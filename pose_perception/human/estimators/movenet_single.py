@@ -16,6 +16,7 @@ from pose_perception.human.estimators.base import (
     keypoint_boxes,
     person_scores,
 )
+from pose_perception.human.estimators.claims import foreign_joints
 from pose_perception.human.estimators.crops import square_crops
 from pose_perception.human.estimators.movenet import decode_single_pose
 from pose_perception.human.estimators.movenet_finder import MovenetFinder
@@ -107,6 +108,8 @@ class MovenetPeople:
         found = self._finder.find(color) if find else None
         boxes, sure = join_people(boxes_in_view(boxes, color), found)
         pixels, scores = self._single.place(color, boxes, mirror=len(boxes) <= most_mirrored)
+        # Else their boxes would hold the other person too, and in the next image the network might see only that one.
+        scores = np.where(foreign_joints(pixels, scores, MIN_SCORE), 0.0, scores)
         people = PoseEstimates(
             pixels=pixels,
             scores=scores,
