@@ -141,6 +141,8 @@ def test_estimator_gets_its_own_parameters(ros: Ros, tmp_path: Path) -> None:
     assert watched.node.set_parameters([Parameter("estimation.network_file", value=str(tmp_path / "no.onnx"))])
     assert watched.node.trigger_configure() == FAILURE
     assert watched.node.set_parameters([Parameter("estimator", value="movenet-lightning")])[0].successful
+    assert watched.node.trigger_configure() == FAILURE  # it would ignore the file
+    assert watched.node.set_parameters([Parameter("estimation.network_file", value="")])[0].successful
     assert watched.node.trigger_configure() == SUCCESS
 
 

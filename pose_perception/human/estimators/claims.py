@@ -8,8 +8,9 @@ import numpy.typing as npt
 from pose_perception.datatypes import FloatArray
 from pose_perception.human.topology import COCO_17
 
-# Ends of limbs with the joint before, and the longest way between the two in lengths of the trunk: about 1.5 to 1.8 times what
-# it is on an adult (Winter, Biomechanics and Motor Control of Human Movement, figure 4.1), as a trunk may be shortened.
+# Ends of limbs with the joint before, and the longest way between the two in lengths of the trunk: about 1.5 to 1.8
+# times what it is on an adult (Winter, Biomechanics and Motor Control of Human Movement, figure 4.1), as a trunk may be
+# shortened.
 _LIMBS = {
     "elbow": ("shoulder", 1.0),
     "wrist": ("elbow", 0.9),
