@@ -26,24 +26,28 @@ def run_node(make_node: Callable[[], Node], start: Callable[[Node], None] | None
     signals = _Signals()
     node = None
     try:
-        rclpy.init()
-        node = make_node()
-        if start is not None:
-            start(node)
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        signals.interrupt = False
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
+        try:
+            rclpy.init()
+            node = make_node()
+            if start is not None:
+                start(node)
+            executor = SingleThreadedExecutor()
+            executor.add_node(node)
+            signals.interrupt = False
+            executor.spin()
+        except ExternalShutdownException:
+            pass
+        except Exception as error:
+            # A signal ends the context in the midst of whatever loads, publishes or waits: no failure then.
+            if signals.received:
+                return 0
+            if not isinstance(error, PosePerceptionError):
+                raise
+            get_logger("pose_perception" if node is None else node.get_name()).fatal(str(error))
+            return 1
+    except KeyboardInterrupt:
+        # Also out of the handler above: rclpy ends the context before Python hears of the signal.
         pass
-    except Exception as error:
-        # A signal ends the context in the midst of whatever loads, publishes or waits: no failure then.
-        if signals.received:
-            return 0
-        if not isinstance(error, PosePerceptionError):
-            raise
-        get_logger("pose_perception" if node is None else node.get_name()).fatal(str(error))
-        return 1
     finally:
         signals.interrupt = False
         if node is not None:
