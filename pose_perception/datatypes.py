@@ -142,6 +142,13 @@ class PoseEstimates:
     def __len__(self) -> int:
         return len(self.scores)
 
+    @classmethod
+    def without_world(
+        cls, pixels: FloatArray, scores: FloatArray, boxes: FloatArray, person_scores: FloatArray
+    ) -> PoseEstimates:
+        """Return the people of an estimator that has no metric landmarks; arguments as the attributes."""
+        return cls(pixels, scores, boxes, person_scores, np.full((*scores.shape, 3), np.nan))
+
     def select(self, index: npt.ArrayLike) -> PoseEstimates:
         """Return the people chosen by a boolean mask or an index array with shape (M,)."""
         index = np.asarray(index)

@@ -19,9 +19,9 @@ from pose_perception.human.estimators.posenet import (
     KEYPOINTS,
     LONG_SIDE,
     STRIDE,
-    PosenetFinder,
     PosenetMaps,
     PosenetPeople,
+    PosenetReader,
     decode_greedy,
     estimates_in_image,
     sample,
@@ -167,10 +167,11 @@ def test_pixels_of_the_input_become_pixels_of_the_image() -> None:
 
 def test_people_of_real_pictures_are_found(shared_data: Path) -> None:
     folder = shared_data / "coco_keypoints"
-    finder = PosenetFinder("cpu", 641)
+    reader = PosenetReader("cpu", 641)
 
     def find(color: np.ndarray) -> PoseEstimates:
-        people = finder.find(color)
+        maps, scale = reader.read(color)
+        people = estimates_in_image(decode_greedy(maps), scale)
         return people.select(suppress_duplicates(people, MIN_SCORE, 0.5))
 
     try:

@@ -101,18 +101,8 @@ def are_new(found: FloatArray, known: FloatArray) -> npt.NDArray[np.bool_]:
     return (box_overlap(found, known) < _SAME_BOX).all(axis=1)
 
 
-def join_boxes(known: FloatArray, found: FloatArray) -> FloatArray:
-    """Return the boxes at which a top-down estimator looks: those known, and those found that are new.
-
-    Args:
-        known: Where people were a moment ago, (x0, y0, x1, y1) with shape (N, 4), px.
-        found: Where a detector sees people now, shape (M, 4), px.
-    """
-    return np.concatenate([known, found[are_new(found, known)]])
-
-
 def join_people(known: FloatArray, found: PoseEstimates | None) -> tuple[FloatArray, FloatArray]:
-    """Return the boxes of `join_boxes` and how sure the detector is of each.
+    """Return where to look for people, known ones and new ones, and how sure the detector is of each.
 
     Args:
         known: Where people were a moment ago, (x0, y0, x1, y1) with shape (N, 4), px.

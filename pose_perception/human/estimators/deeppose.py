@@ -11,8 +11,9 @@ from pose_perception.human.estimators.base import (
     EstimationConfig,
     Estimator,
     boxes_in_view,
-    join_boxes,
+    join_people,
     keypoint_boxes,
+    person_scores,
 )
 from pose_perception.human.estimators.crops import square_crops
 from pose_perception.human.estimators.movenet_finder import MovenetFinder
@@ -50,8 +51,7 @@ class DeepPoseEstimator(Estimator):
     def estimate(self, color: npt.NDArray[np.uint8], boxes: FloatArray, find: bool) -> PoseEstimates:
         """See `Estimator.estimate`."""
         boxes = boxes_in_view(boxes, color)
-        if find:
-            boxes = join_boxes(boxes, self._finder.find(color).boxes)
+        boxes, sure = join_people(boxes, self._finder.find(color) if find else None)
         crops, squares = square_crops(color, boxes, CROP_SCALE, _PERSON)
         results = self._first(crops)["stage_1"].astype(np.float64)  # (N, 17, 3)
         pixels, scores = _to_image(results, squares[:, None]), results[..., 2]
@@ -67,12 +67,11 @@ class DeepPoseEstimator(Estimator):
             better = results[..., 2] >= scores
             pixels = np.where(better[..., None], _to_image(results, squares.reshape(-1, _KEYPOINTS, 3)), pixels)
             scores = np.where(better, results[..., 2], scores)
-        return PoseEstimates(
+        return PoseEstimates.without_world(
             pixels=pixels,
             scores=scores,
             boxes=keypoint_boxes(pixels, scores, MIN_SCORE),
-            person_scores=scores.mean(axis=1),
-            world=np.full((*scores.shape, 3), np.nan),
+            person_scores=person_scores(scores, sure),
         )
 
     def warm_up(self) -> None:

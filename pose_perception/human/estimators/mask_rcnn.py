@@ -67,13 +67,12 @@ class MaskRcnnEstimator(Estimator):
         found = self._network.look(color, boxes, find, masks)
         new = np.ones(len(found.boxes), bool)
         new[len(boxes) :] = are_new(found.boxes[len(boxes) :], boxes)
-        people = PoseEstimates(
+        people = PoseEstimates.without_world(
             pixels=found.keypoints,
             scores=found.keypoint_scores,
             boxes=np.clip(found.boxes, 0, (width, height, width, height)),
             # Boxes around two people hold good joints: here the box counts as much as the joints, not half as much.
             person_scores=found.keypoint_scores.mean(axis=1) * found.scores,
-            world=np.full((*found.keypoints.shape[:2], 3), np.nan),
         ).select(new)
         return Detections(people, _at_size(found.masks[new], width, height) if masks else None)
 

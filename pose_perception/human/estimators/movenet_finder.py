@@ -45,13 +45,11 @@ class MovenetFinder:
         """
         outputs, scale = self._network(color)
         poses = decode_multipose(outputs, _MIN_CENTER)[0]
-        people = len(poses.scores)
-        return PoseEstimates(
+        return PoseEstimates.without_world(
             pixels=poses.pixels.astype(np.float64) / scale,
             scores=poses.scores.astype(np.float64),
             boxes=_inside(poses.boxes.astype(np.float64) / scale, color),
             person_scores=poses.center_scores.astype(np.float64),
-            world=np.full((people, poses.scores.shape[1], 3), np.nan),
         )
 
 

@@ -110,12 +110,11 @@ class MovenetPeople:
         pixels, scores = self._single.place(color, boxes, mirror=len(boxes) <= most_mirrored)
         # Else their boxes would hold the other person too, and in the next image the network might see only that one.
         scores = np.where(foreign_joints(pixels, scores, MIN_SCORE), 0.0, scores)
-        people = PoseEstimates(
+        people = PoseEstimates.without_world(
             pixels=pixels,
             scores=scores,
             boxes=keypoint_boxes(pixels, scores, MIN_SCORE),
             person_scores=person_scores(scores, sure),
-            world=np.full((*scores.shape, 3), np.nan),
         )
         return people if found is None else _keep_apart(people, found, boxes)
 

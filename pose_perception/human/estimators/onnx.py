@@ -78,12 +78,13 @@ class OnnxEstimator(Estimator):
         self, family: CropFamily, color: npt.NDArray[np.uint8], boxes: FloatArray, sure: FloatArray
     ) -> PoseEstimates:
         if len(boxes) == 0:
-            return _estimates(np.empty((0, _KEYPOINTS, 2)), np.empty((0, _KEYPOINTS)), np.empty((0, 4)), np.empty(0))
+            nothing = np.empty((0, _KEYPOINTS, 2))
+            return PoseEstimates.without_world(nothing, nothing[..., 0], np.empty((0, 4)), np.empty(0))
         size = self._sizes[0]
         crops = frame_people(boxes, size, _PADDING, family.outer_pixels)
         poses = family.decode(self._run(size, cut_people(color, crops, size)), size)
         pixels = crops.to_picture(poses.pixels)
-        return _estimates(
+        return PoseEstimates.without_world(
             pixels, poses.scores, keypoint_boxes(pixels, poses.scores, MIN_SCORE), person_scores(poses.scores, sure)
         )
 
@@ -96,7 +97,7 @@ class OnnxEstimator(Estimator):
         corners = place.to_picture(poses.boxes.reshape(1, -1, 2)).reshape(-1, 4)
         boxes = np.clip(corners, 0, [width, height, width, height])
         inside = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
-        people = _estimates(
+        people = PoseEstimates.without_world(
             place.to_picture(poses.pixels.reshape(1, -1, 2)).reshape(-1, _KEYPOINTS, 2),
             poses.scores,
             boxes,
@@ -120,7 +121,3 @@ class OnnxEstimator(Estimator):
             precision = "fast" if isinstance(self._family, CropFamily) else "exact"
             self._networks[size] = self._file.load(size, self._family.encoding, self._device, precision)
         return self._networks[size]
-
-
-def _estimates(pixels: FloatArray, scores: FloatArray, boxes: FloatArray, person_scores: FloatArray) -> PoseEstimates:
-    return PoseEstimates(pixels, scores, boxes, person_scores, np.full((*scores.shape, 3), np.nan))

@@ -91,10 +91,9 @@ class OpenPoseEstimator(Estimator):
 def _estimates(pixels: FloatArray, scores: FloatArray, person_scores: FloatArray) -> PoseEstimates:
     confident = scores >= MIN_SCORE
     shaping = np.where((confident.sum(axis=1) >= _MIN_KEYPOINTS)[:, None], confident, scores > 0)
-    return PoseEstimates(
+    return PoseEstimates.without_world(
         pixels=pixels,
         scores=scores,
         boxes=keypoint_boxes(pixels, shaping.astype(float), 0.5),
         person_scores=person_scores,
-        world=np.full((*scores.shape, 3), np.nan),
     )

@@ -86,21 +86,6 @@ class PosenetReader:
         return split_maps(outputs)[0], scale
 
 
-class PosenetFinder:
-    """Finds people of any number with their keypoints, by greedy decoding; arguments as for `PosenetReader`."""
-
-    def __init__(self, device: str, long_side: int = LONG_SIDE) -> None:
-        self._reader = PosenetReader(device, long_side)
-
-    def find(self, color: npt.NDArray[np.uint8]) -> PoseEstimates:
-        """Return the people of an RGB image with shape (H, W, 3), with COCO's 17 keypoints and no world landmarks.
-
-        The same person may occur twice.
-        """
-        maps, scale = self._reader.read(color)
-        return estimates_in_image(decode_greedy(maps), scale)
-
-
 def split_maps(outputs: Mapping[str, npt.NDArray[np.float32]]) -> list[PosenetMaps]:
     """Sort the results of the network for N images: logits to probabilities, vectors as (x, y)."""
 
@@ -218,10 +203,9 @@ def decode_greedy(maps: PosenetMaps, min_root: float = _MIN_ROOT) -> PosenetPeop
 def estimates_in_image(people: PosenetPeople, scale: float) -> PoseEstimates:
     """Return people in px of the image; `scale` is px of the input per px of the image."""
     pixels = (people.pixels + 0.5) / scale - 0.5  # resizing aligns the borders of the pixels, not their centres
-    return PoseEstimates(
+    return PoseEstimates.without_world(
         pixels=pixels,
         scores=people.scores,
         boxes=keypoint_boxes(pixels, people.scores, MIN_SCORE),
         person_scores=people.person_scores,
-        world=np.full((*people.scores.shape, 3), np.nan),
     )
