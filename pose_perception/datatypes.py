@@ -37,6 +37,14 @@ class TrackingState(IntEnum):
     LOST = 2
 
 
+class HeadSource(IntEnum):
+    """What a head pose was made from. Values equal the constants of `msg/Skeleton.msg`."""
+
+    NONE = 0
+    FACE = 1
+    FEATURES = 2
+
+
 @dataclass(frozen=True)
 class CameraIntrinsics:
     """Pinhole camera without distortion.
@@ -85,6 +93,8 @@ class RgbdFrame:
         camera: Intrinsics of the colour camera.
         stamp_ns: Acquisition time in nanoseconds.
         frame_id: Name of the optical frame.
+        fixed_from_camera: Pose of the camera at that time, shape (4, 4), in a frame that does not move and whose z axis
+            points up; None when that is not known.
 
     Raises:
         InvalidInputError: shapes or types do not fit together.
@@ -95,6 +105,7 @@ class RgbdFrame:
     camera: CameraIntrinsics
     stamp_ns: int = 0
     frame_id: str = ""
+    fixed_from_camera: FloatArray | None = None
 
     def __post_init__(self) -> None:
         size = (self.camera.height, self.camera.width)
@@ -108,6 +119,14 @@ class RgbdFrame:
                 f"depth must be float32 metres with shape {size}, registered to colour, "
                 f"got {self.depth.dtype} with shape {self.depth.shape}"
             )
+        if self.fixed_from_camera is not None and self.fixed_from_camera.shape != (4, 4):
+            raise InvalidInputError(f"fixed_from_camera must have shape (4, 4), got {self.fixed_from_camera.shape}")
+
+
+def _check_shapes(owner: object, expected: dict[str, tuple[int, ...]]) -> None:
+    for name, shape in expected.items():
+        if getattr(owner, name).shape != shape:
+            raise InvalidInputError(f"{name} must have shape {shape}, got {getattr(owner, name).shape}")
 
 
 @dataclass(frozen=True)
@@ -135,9 +154,7 @@ class PoseEstimates:
     def __post_init__(self) -> None:
         n, k = self.scores.shape
         expected = {"pixels": (n, k, 2), "boxes": (n, 4), "person_scores": (n,), "world": (n, k, 3)}
-        for name, shape in expected.items():
-            if getattr(self, name).shape != shape:
-                raise InvalidInputError(f"{name} must have shape {shape}, got {getattr(self, name).shape}")
+        _check_shapes(self, expected)
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -160,6 +177,84 @@ class PoseEstimates:
 
 
 @dataclass(frozen=True)
+class HandPose:
+    """One hand of a person in one frame: 21 landmarks in the order of `human.topology.HAND_21`.
+
+    Attributes:
+        side: `left` or `right`, of the person.
+        score: Confidence that this is a hand, 0 to 1.
+        pixels: Landmarks in the colour image, shape (21, 2), px.
+        positions: Landmarks in the camera optical frame, shape (21, 3), metres; NaN when missing.
+        covariances: Covariance of each position, shape (21, 3, 3), square metres; NaN when missing.
+        states: `KeypointState` of each position, shape (21,), uint8.
+        camera_from_palm: Pose of the palm, shape (4, 4): origin in the wrist, x to the knuckle of the middle finger,
+            z out of the back of the hand; None when it is not known.
+        pinch: Distance between the tips of thumb and index finger, metres; NaN when unknown.
+        openness: 0 for a fist to 1 for a flat hand; NaN when unknown.
+
+    Raises:
+        InvalidInputError: shapes do not fit together.
+    """
+
+    side: str
+    score: float
+    pixels: FloatArray
+    positions: FloatArray
+    covariances: FloatArray
+    states: npt.NDArray[np.uint8]
+    camera_from_palm: FloatArray | None
+    pinch: float
+    openness: float
+
+    def __post_init__(self) -> None:
+        _check_shapes(self, {"pixels": (21, 2), "positions": (21, 3), "covariances": (21, 3, 3), "states": (21,)})
+
+
+@dataclass(frozen=True)
+class HeadPose:
+    """Where a head is and which way it faces.
+
+    Attributes:
+        camera_from_head: Shape (4, 4), metres: origin at the sellion (the root of the nose, between the eyes), x out of
+            the face, y to the person's left, z up, as REP-155 places `face_<id>`. Does not follow the eyes.
+        covariance: Of the pose with shape (6, 6): x, y, z in metres, then rotations about the axes of the camera in
+            radians, as in `geometry_msgs/PoseWithCovariance`.
+        source: What it was made from.
+
+    Raises:
+        InvalidInputError: shapes do not fit together.
+    """
+
+    camera_from_head: FloatArray
+    covariance: FloatArray
+    source: HeadSource
+
+    def __post_init__(self) -> None:
+        _check_shapes(self, {"camera_from_head": (4, 4), "covariance": (6, 6)})
+
+
+@dataclass(frozen=True)
+class FaceMesh:
+    """The 468 landmarks of MediaPipe's canonical face.
+
+    Attributes:
+        score: Confidence that this is a face, 0 to 1.
+        pixels: Landmarks in the colour image, shape (468, 2), px.
+        positions: Landmarks in the camera optical frame, shape (468, 3), metres; NaN when there is no depth.
+
+    Raises:
+        InvalidInputError: shapes do not fit together.
+    """
+
+    score: float
+    pixels: FloatArray
+    positions: FloatArray
+
+    def __post_init__(self) -> None:
+        _check_shapes(self, {"pixels": (468, 2), "positions": (468, 3)})
+
+
+@dataclass(frozen=True)
 class Skeleton:
     """One tracked person in one frame, K keypoints in the order of the topology.
 
@@ -176,6 +271,10 @@ class Skeleton:
         velocity: Of the body in the camera optical frame, shape (3,), metres per second; NaN when unknown.
         camera_from_torso: Torso pose, shape (4, 4): origin mid-hip, x forward out of the chest, z towards the head;
             None when the torso is not seen well enough.
+        is_flat: The depth of the whole body lies in one plane: a picture on a wall, a screen or a mirror.
+        hands: Those that were looked at in this frame.
+        head: Head pose, where it was looked for and found.
+        face: Face landmarks, where they were asked for and found.
 
     Raises:
         InvalidInputError: shapes do not fit together.
@@ -192,6 +291,10 @@ class Skeleton:
     states: npt.NDArray[np.uint8]
     velocity: FloatArray
     camera_from_torso: FloatArray | None
+    is_flat: bool = False
+    hands: tuple[HandPose, ...] = ()
+    head: HeadPose | None = None
+    face: FaceMesh | None = None
 
     def __post_init__(self) -> None:
         k = len(self.scores)
@@ -204,6 +307,4 @@ class Skeleton:
             "states": (k,),
             "velocity": (3,),
         }
-        for name, shape in expected.items():
-            if getattr(self, name).shape != shape:
-                raise InvalidInputError(f"{name} must have shape {shape}, got {getattr(self, name).shape}")
+        _check_shapes(self, expected)

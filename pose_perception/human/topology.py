@@ -79,3 +79,18 @@ _BLAZEPOSE_EXTRA_LIMBS = (
 COCO_17 = Topology("coco_17", _COCO_KEYPOINTS, _COCO_LIMBS)
 # COCO's 17 come first, so that index 0 to 16 means the same in both sets.
 BODY_33 = Topology("body_33", _COCO_KEYPOINTS + _BLAZEPOSE_EXTRA_KEYPOINTS, _COCO_LIMBS + _BLAZEPOSE_EXTRA_LIMBS)
+# The landmarks of MediaPipe's hand network (mediapipe/python/solutions/hands.py, HandLandmark).
+_FINGERS = ("index", "middle", "ring", "pinky")
+HAND_21 = Topology(
+    "hand_21",
+    (
+        *("wrist", "thumb_cmc", "thumb_mcp", "thumb_ip", "thumb_tip"),
+        *(f"{finger}_{joint}" for finger in _FINGERS for joint in ("mcp", "pip", "dip", "tip")),
+    ),
+    (
+        *(("wrist", "thumb_cmc"), ("thumb_cmc", "thumb_mcp"), ("thumb_mcp", "thumb_ip"), ("thumb_ip", "thumb_tip")),
+        *(("wrist", "index_mcp"), ("wrist", "pinky_mcp")),
+        *(("index_mcp", "middle_mcp"), ("middle_mcp", "ring_mcp"), ("ring_mcp", "pinky_mcp")),
+        *((f"{f}_{a}", f"{f}_{b}") for f in _FINGERS for a, b in (("mcp", "pip"), ("pip", "dip"), ("dip", "tip"))),
+    ),
+)
