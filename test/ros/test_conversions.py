@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
-from pose_perception.msg import Keypoint, SkeletonArray
+from pose_perception.msg import FaceArray, Hand, Keypoint, SkeletonArray
+from pose_perception.msg import Skeleton as SkeletonMessage
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 from visualization_msgs.msg import Marker
 
-from pose_perception.datatypes import CameraIntrinsics, KeypointState, Skeleton, TrackingState
+from pose_perception.datatypes import (
+    CameraIntrinsics,
+    FaceMesh,
+    HandPose,
+    HeadPose,
+    HeadSource,
+    KeypointState,
+    Skeleton,
+    TrackingState,
+)
 from pose_perception.errors import InvalidInputError
 from pose_perception.human.drawing import draw_skeletons
-from pose_perception.human.topology import COCO_17
+from pose_perception.human.topology import COCO_17, HAND_21
 from pose_perception.ros import conversions
 
 HEADER = conversions.header_message(1_700_000_000_123_456_789, "camera")
 CAMERA = CameraIntrinsics(64, 48, 60.0, 61.0, 31.5, 23.5)
 K = len(COCO_17)
+# Someone who looks along the camera's x axis.
+TURN = np.array([[0.0, -1.0, 0.0, 0.1], [0.0, 0.0, -1.0, 0.2], [1.0, 0.0, 0.0, 3.0], [0.0, 0.0, 0.0, 1.0]])
 
 
 def color_image(height: int = 48, width: int = 64) -> np.ndarray:
@@ -41,7 +55,6 @@ def skeleton(**changes: object) -> Skeleton:
     positions = rng.normal(size=(K, 3)) + np.array([0.0, 0.0, 3.0])
     covariances = rng.normal(size=(K, 3, 3))
     positions[3] = covariances[3] = np.nan
-    turn = np.array([[0.0, -1.0, 0.0, 0.1], [0.0, 0.0, -1.0, 0.2], [1.0, 0.0, 0.0, 3.0], [0.0, 0.0, 0.0, 1.0]])
     values = {
         "id": "p7",
         "score": 0.75,
@@ -53,9 +66,29 @@ def skeleton(**changes: object) -> Skeleton:
         "covariances": covariances,
         "states": states,
         "velocity": np.array([0.1, np.nan, 0.3]),
-        "camera_from_torso": turn,
+        "camera_from_torso": TURN,
     }
     return Skeleton(**{**values, **changes})
+
+
+def hand(side: str = "right", **changes: object) -> HandPose:
+    rng = np.random.default_rng(2)
+    states = np.full(21, KeypointState.MEASURED, np.uint8)
+    states[20] = KeypointState.MISSING
+    positions, covariances = rng.normal(size=(21, 3)), rng.normal(size=(21, 3, 3))
+    positions[20] = covariances[20] = np.nan
+    values = {
+        "side": side,
+        "score": 0.5,
+        "pixels": rng.uniform(0, 60, (21, 2)),
+        "positions": positions,
+        "covariances": covariances,
+        "states": states,
+        "camera_from_palm": TURN,
+        "pinch": 0.03,
+        "openness": 0.75,
+    }
+    return HandPose(**{**values, **changes})
 
 
 @pytest.mark.parametrize(
@@ -173,7 +206,8 @@ def test_camera_without_calibration_is_refused() -> None:
 def test_skeletons_survive_message_and_wire() -> None:
     original = [skeleton(), skeleton(id="p8", camera_from_torso=None)]
     message = conversions.skeleton_array_message(original, COCO_17, HEADER)
-    message = deserialize_message(serialize_message(message), SkeletonArray)
+    message = over_the_wire(message)
+    assert isinstance(message, SkeletonArray)
     assert message.keypoint_names == list(COCO_17.keypoints)
     for before, after in zip(original, conversions.skeletons_from_message(message), strict=True):
         assert (after.id, after.tracking_state) == (before.id, before.tracking_state)
@@ -183,6 +217,80 @@ def test_skeletons_survive_message_and_wire() -> None:
         conversions.skeletons_from_message(message)[0].camera_from_torso, original[0].camera_from_torso, atol=1e-9
     )
     assert np.isnan(message.skeletons[1].torso.position.x)
+
+
+def over_the_wire(message: object) -> object:
+    return deserialize_message(serialize_message(message), type(message))
+
+
+def test_hands_survive_message_and_wire() -> None:
+    unknown = {"camera_from_palm": None, "pinch": np.nan, "openness": np.nan}
+    original = (hand(), hand("left", **unknown))
+    message = over_the_wire(conversions.skeleton_array_message([skeleton(hands=original)], COCO_17, HEADER))
+    assert [sent.side for sent in message.skeletons[0].hands] == [Hand.RIGHT, Hand.LEFT]
+    (person,) = conversions.skeletons_from_message(message)
+    for before, after in zip(original, person.hands, strict=True):
+        assert after.side == before.side
+        for name in ("score", "pixels", "positions", "covariances", "states", "pinch", "openness"):
+            np.testing.assert_allclose(getattr(after, name), getattr(before, name), rtol=1e-6, err_msg=name)
+    np.testing.assert_allclose(person.hands[0].camera_from_palm, TURN, atol=1e-9)
+    assert person.hands[1].camera_from_palm is None
+    assert np.isnan(message.skeletons[0].hands[1].palm.position.x)
+
+
+def test_hand_message_lists_the_landmarks_in_their_order() -> None:
+    path = Path(__file__).parents[2] / "msg" / "Hand.msg"
+    if not path.is_file():
+        pytest.skip("needs the sources")
+    comment = " ".join(line[1:].strip() for line in path.read_text().splitlines() if line.startswith("#"))
+    assert tuple(comment.split("In this order: ")[1].split(", ")) == HAND_21.keypoints
+
+
+def test_head_and_flatness_survive_message_and_wire() -> None:
+    head = HeadPose(TURN, np.arange(36.0).reshape(6, 6), HeadSource.FEATURES)
+    message = over_the_wire(
+        conversions.skeleton_array_message([skeleton(head=head, is_flat=True), skeleton()], COCO_17, HEADER)
+    )
+    flat, plain = conversions.skeletons_from_message(message)
+    assert (flat.is_flat, plain.is_flat) == (True, False)
+    assert flat.head.source == HeadSource.FEATURES
+    np.testing.assert_allclose(flat.head.camera_from_head, TURN, atol=1e-9)
+    np.testing.assert_array_equal(flat.head.covariance, head.covariance)
+    assert plain.head is None
+    assert message.skeletons[1].head_source == SkeletonMessage.HEAD_NONE
+    assert np.isnan(message.skeletons[1].head.pose.position.x)
+    assert np.isnan(message.skeletons[1].head.covariance).all()
+
+
+def test_constants_of_the_message_are_those_of_the_core() -> None:
+    names = {HeadSource: "HEAD_", TrackingState: ""}
+    for kind, prefix in names.items():
+        assert {item.name: getattr(SkeletonMessage, prefix + item.name) for item in kind} == {
+            item.name: item.value for item in kind
+        }
+
+
+def test_hand_without_a_side_is_refused() -> None:
+    message = conversions.skeleton_array_message([skeleton(hands=(hand(),))], COCO_17, HEADER)
+    message.skeletons[0].hands[0].side = 7
+    with pytest.raises(InvalidInputError, match="left"):
+        conversions.skeletons_from_message(message)
+
+
+def test_faces_survive_message_and_wire() -> None:
+    rng = np.random.default_rng(4)
+    positions = rng.normal(size=(468, 3))
+    positions[7] = np.nan
+    face = FaceMesh(0.875, rng.uniform(0, 60, (468, 2)), positions)
+    people = [skeleton(id="p1", face=face), skeleton(id="p2")]
+    message = over_the_wire(conversions.face_array_message(people, HEADER))
+    assert isinstance(message, FaceArray)
+    assert message.header == HEADER
+    assert [sent.id for sent in message.faces] == ["p1"]
+    found = conversions.faces_from_message(message)["p1"]
+    assert found.score == 0.875
+    np.testing.assert_allclose(found.pixels, face.pixels, rtol=1e-6)
+    np.testing.assert_allclose(found.positions, face.positions, rtol=1e-6)
 
 
 def test_missing_joint_never_carries_a_position() -> None:

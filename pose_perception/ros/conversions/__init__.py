@@ -1,6 +1,7 @@
 """The only place where messages are read and built, one module per kind of message."""
 
 from pose_perception.ros.conversions.diagnostics import diagnostic_message
+from pose_perception.ros.conversions.faces import face_array_message, faces_from_message
 from pose_perception.ros.conversions.images import (
     camera_from_info,
     camera_info_message,
@@ -36,6 +37,8 @@ __all__ = [
     "depth_from_message",
     "depth_message",
     "diagnostic_message",
+    "face_array_message",
+    "faces_from_message",
     "ground_truth_skeletons",
     "header_message",
     "is_distorted",

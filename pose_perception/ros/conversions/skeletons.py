@@ -5,15 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from geometry_msgs.msg import Point, Vector3
+from geometry_msgs.msg import PoseWithCovariance, Vector3
 from std_msgs.msg import Header
 
-from pose_perception.datatypes import CameraIntrinsics, FloatArray, KeypointState, Skeleton, TrackingState
+from pose_perception.datatypes import (
+    CameraIntrinsics,
+    FloatArray,
+    HeadPose,
+    HeadSource,
+    KeypointState,
+    Skeleton,
+    TrackingState,
+)
 from pose_perception.geometry.camera import project
 from pose_perception.human.topology import Topology
-from pose_perception.msg import Keypoint as KeypointMessage
 from pose_perception.msg import Skeleton as SkeletonMessage
 from pose_perception.msg import SkeletonArray
+from pose_perception.ros.conversions.hands import hand_from_message, hand_message
+from pose_perception.ros.conversions.keypoints import Keypoints, keypoint_messages, keypoints_from_messages
 from pose_perception.ros.conversions.transforms import matrix_from_pose, pose_message
 
 
@@ -34,10 +43,11 @@ def skeleton_array_message(skeletons: Sequence[Skeleton], topology: Topology, he
 
 
 def skeletons_from_message(message: SkeletonArray) -> list[Skeleton]:
-    """Read back what `skeleton_array_message` built.
+    """Read back what `skeleton_array_message` built; landmarks of faces are in a message of their own.
 
     Raises:
-        InvalidInputError: a torso is said to be valid and its orientation is no rotation.
+        InvalidInputError: a torso, head or palm is said to be valid and its orientation is no rotation, or a hand has
+            no side.
     """
     return [_skeleton(skeleton) for skeleton in message.skeletons]
 
@@ -84,48 +94,54 @@ def _box(pixels: FloatArray) -> FloatArray:
 
 def _skeleton_message(skeleton: Skeleton) -> SkeletonMessage:
     vx, vy, vz = (float(value) for value in skeleton.velocity)
+    keypoints = Keypoints(skeleton.pixels, skeleton.scores, skeleton.positions, skeleton.covariances, skeleton.states)
     return SkeletonMessage(
         id=skeleton.id,
         score=float(skeleton.score),
         tracking_state=int(skeleton.tracking_state),
+        flat=bool(skeleton.is_flat),
         box=np.asarray(skeleton.box, np.float32),
         torso_valid=skeleton.camera_from_torso is not None,
         torso=pose_message(skeleton.camera_from_torso),
         velocity=Vector3(x=vx, y=vy, z=vz),
-        keypoints=_keypoint_messages(skeleton),
+        head_source=int(HeadSource.NONE if skeleton.head is None else skeleton.head.source),
+        head=_head_message(skeleton.head),
+        keypoints=keypoint_messages(keypoints),
+        hands=[hand_message(hand) for hand in skeleton.hands],
     )
 
 
-def _keypoint_messages(skeleton: Skeleton) -> list[KeypointMessage]:
-    # The state decides: without evidence nobody may read a position, whatever the arrays hold.
-    missing = skeleton.states == KeypointState.MISSING
-    positions = np.where(missing[:, None], np.nan, skeleton.positions).tolist()
-    covariances = np.where(missing[:, None, None], np.nan, skeleton.covariances).reshape(-1, 9).astype(np.float64)
-    pixels = np.asarray(skeleton.pixels, np.float32)
-    return [
-        KeypointMessage(
-            pixel=pixels[i], score=score, state=state, position=Point(x=x, y=y, z=z), covariance=covariances[i]
-        )
-        for i, (score, state, (x, y, z)) in enumerate(
-            zip(skeleton.scores.tolist(), skeleton.states.tolist(), positions, strict=True)
-        )
-    ]
+def _head_message(head: HeadPose | None) -> PoseWithCovariance:
+    if head is None:
+        return PoseWithCovariance(pose=pose_message(None), covariance=np.full(36, np.nan))
+    return PoseWithCovariance(
+        pose=pose_message(head.camera_from_head), covariance=np.asarray(head.covariance, float).ravel()
+    )
 
 
 def _skeleton(message: SkeletonMessage) -> Skeleton:
-    keypoints = message.keypoints
-    k = len(keypoints)
-    positions = [(point.position.x, point.position.y, point.position.z) for point in keypoints]
+    keypoints = keypoints_from_messages(message.keypoints)
     return Skeleton(
         id=message.id,
         score=message.score,
         tracking_state=TrackingState(message.tracking_state),
         box=np.asarray(message.box, float),
-        pixels=np.array([point.pixel for point in keypoints], float).reshape(k, 2),
-        scores=np.array([point.score for point in keypoints], float),
-        positions=np.array(positions, float).reshape(k, 3),
-        covariances=np.array([point.covariance for point in keypoints], float).reshape(k, 3, 3),
-        states=np.array([point.state for point in keypoints], np.uint8),
+        pixels=keypoints.pixels,
+        scores=keypoints.scores,
+        positions=keypoints.positions,
+        covariances=keypoints.covariances,
+        states=keypoints.states,
         velocity=np.array([message.velocity.x, message.velocity.y, message.velocity.z]),
         camera_from_torso=matrix_from_pose(message.torso) if message.torso_valid else None,
+        is_flat=message.flat,
+        hands=tuple(hand_from_message(hand) for hand in message.hands),
+        head=_head(message),
     )
+
+
+def _head(message: SkeletonMessage) -> HeadPose | None:
+    source = HeadSource(message.head_source)
+    if source == HeadSource.NONE:
+        return None
+    covariance = np.asarray(message.head.covariance, float).reshape(6, 6)
+    return HeadPose(matrix_from_pose(message.head.pose), covariance, source)
