@@ -243,7 +243,7 @@ def test_hand_message_lists_the_landmarks_in_their_order() -> None:
     if not path.is_file():
         pytest.skip("needs the sources")
     comment = " ".join(line[1:].strip() for line in path.read_text().splitlines() if line.startswith("#"))
-    assert tuple(comment.split("In this order: ")[1].split(", ")) == HAND_21.keypoints
+    assert tuple(comment.split("21 in this order: ")[1].split(", ")) == HAND_21.keypoints
 
 
 def test_head_and_flatness_survive_message_and_wire() -> None:

@@ -38,12 +38,15 @@ def keypoint_messages(keypoints: Keypoints) -> list[Keypoint]:
     positions = np.where(missing[:, None], np.nan, keypoints.positions).tolist()
     covariances = np.where(missing[:, None, None], np.nan, keypoints.covariances).reshape(-1, 9).astype(np.float64)
     pixels = np.asarray(keypoints.pixels, np.float32)
-    return [
-        Keypoint(pixel=pixel, score=score, state=state, position=Point(x=x, y=y, z=z), covariance=covariance)
-        for pixel, score, state, (x, y, z), covariance in zip(
-            pixels, keypoints.scores.tolist(), keypoints.states.tolist(), positions, covariances, strict=True
-        )
-    ]
+    values = zip(pixels, keypoints.scores.tolist(), keypoints.states.tolist(), positions, covariances, strict=True)
+    messages = []
+    for pixel, score, state, (x, y, z), covariance in values:
+        message = Keypoint(pixel=pixel, score=score, state=state, covariance=covariance)
+        # It holds a point already; a new one would cost a third of the whole.
+        point = message.position
+        point.x, point.y, point.z = x, y, z
+        messages.append(message)
+    return messages
 
 
 def keypoints_from_messages(messages: Sequence[Keypoint]) -> Keypoints:
