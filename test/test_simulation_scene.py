@@ -11,8 +11,8 @@ from pose_perception.simulation.kinematics import FloatArray
 from pose_perception.simulation.motion import Motion
 from pose_perception.simulation.people import PARTS, Body, create_bodies
 from pose_perception.simulation.posing import pose_body
-from pose_perception.simulation.renderer import Renderer, Rendering
-from pose_perception.simulation.scene import Scene
+from pose_perception.simulation.renderer import Renderer
+from pose_perception.simulation.scene import Moment, Scene
 from pose_perception.simulation.sequence import SequenceConfig
 
 CONFIG = SequenceConfig(people=2, duration_s=8.0, width=320, height=240, seed=4)
@@ -31,7 +31,7 @@ def scene() -> Scene:
 
 
 @pytest.fixture(scope="module")
-def moments(scene: Scene) -> list[tuple[Rendering, FloatArray, np.ndarray]]:
+def moments(scene: Scene) -> list[Moment]:
     return [scene.at(time) for time in TIMES]
 
 
@@ -52,12 +52,12 @@ def test_keypoints_are_named_as_in_the_topologies(scene: Scene) -> None:
     assert len(set(scene.keypoint_names)) == len(scene.keypoint_names)
 
 
-def test_visible_keypoints_lie_right_behind_their_own_body(scene: Scene, moments: list) -> None:
+def test_visible_keypoints_lie_right_behind_their_own_body(scene: Scene, moments: list[Moment]) -> None:
     on_skin = np.array(
         [n.split("_")[-1] in ("nose", "eye", "ear", "heel") or "foot" in n for n in scene.keypoint_names]
     )
     seen = 0
-    for picture, positions, visible in moments:
+    for picture, positions, visible, *_ in moments:
         u, v = pixels(positions)
         for person, name in zip(*np.nonzero(visible), strict=True):
             row, column = v[person, name], u[person, name]
@@ -66,19 +66,19 @@ def test_visible_keypoints_lie_right_behind_their_own_body(scene: Scene, moments
             assert (-0.026 if on_skin[name] else 0.0) < in_front < 0.2, scene.keypoint_names[name]
             seen += 1
     # People face the camera: most of them is seen, and nobody's heels.
-    assert seen > 0.6 * sum(visible.size for _, _, visible in moments)
+    assert seen > 0.6 * sum(moment.visible.size for moment in moments)
     heels = [scene.keypoint_names.index(f"{side}_heel") for side in ("left", "right")]
-    assert not any(visible[:, heels].any() for _, _, visible in moments)
+    assert not any(moment.visible[:, heels].any() for moment in moments)
 
 
-def test_left_and_right_are_those_of_the_person(scene: Scene, moments: list) -> None:
+def test_left_and_right_are_those_of_the_person(scene: Scene, moments: list[Moment]) -> None:
     left, right = (scene.keypoint_names.index(f"{side}_shoulder") for side in ("left", "right"))
-    for _, positions, _ in moments:
+    for _, positions, *_ in moments:
         assert (positions[:, left, 0] > positions[:, right, 0]).all()
 
 
-def test_bones_keep_their_length(scene: Scene, moments: list) -> None:
-    positions = np.array([positions for _, positions, _ in moments])  # (T, P, K, 3)
+def test_bones_keep_their_length(scene: Scene, moments: list[Moment]) -> None:
+    positions = np.array([moment.positions for moment in moments])  # (T, P, K, 3)
     for start, end in BONES:
         a, b = (scene.keypoint_names.index(name) for name in (start, end))
         lengths = np.linalg.norm(positions[:, :, a] - positions[:, :, b], axis=-1)
@@ -86,9 +86,9 @@ def test_bones_keep_their_length(scene: Scene, moments: list) -> None:
         assert (lengths > 0.18).all()
 
 
-def test_people_keep_the_configured_distance(scene: Scene, moments: list) -> None:
+def test_people_keep_the_configured_distance(scene: Scene, moments: list[Moment]) -> None:
     hips = [scene.keypoint_names.index(f"{side}_hip") for side in ("left", "right")]
-    depth = np.array([positions[:, hips, 2].mean(axis=1) for _, positions, _ in moments])
+    depth = np.array([moment.positions[:, hips, 2].mean(axis=1) for moment in moments])
     assert depth.min() > CONFIG.min_distance_m - 0.1
     assert depth.max() < CONFIG.max_distance_m + 0.1
 
@@ -99,7 +99,7 @@ def test_elbows_bend_as_elbows_do_and_arms_stay_out_of_the_trunk(bodies: list[Bo
     trunk = body.faces[core[body.faces].all(axis=1)]
     index = body.keypoint_names.index
     for time in TIMES:
-        vertices, points = pose_body(body, motion.at(time))
+        vertices, points, *_ = pose_body(body, motion.at(time))
         for side in ("left", "right"):
             shoulder, elbow, wrist = (points[index(f"{side}_{joint}")] for joint in ("shoulder", "elbow", "wrist"))
             upper, lower = elbow - shoulder, wrist - elbow
@@ -119,7 +119,7 @@ def winding_number(vertices: FloatArray, faces: np.ndarray, points: FloatArray) 
 
 def test_feet_stand_on_the_floor(bodies: list[Body]) -> None:
     for body in bodies:
-        vertices, _ = pose_body(body, STANDING)
+        vertices, *_ = pose_body(body, STANDING)
         assert abs(vertices[:, 2].min()) < 0.005
 
 
@@ -127,7 +127,7 @@ def test_joints_sit_where_anthropometry_says(bodies: list[Body]) -> None:
     """Heights of joints as shares of the stature (Winter, Biomechanics and Motor Control of Human Movement)."""
     expected = {"knee": (0.285, 0.015), "hip": (0.53, 0.04), "shoulder": (0.818, 0.03), "ankle": (0.039, 0.012)}
     for body in bodies:
-        vertices, points = pose_body(body, STANDING)
+        vertices, points, *_ = pose_body(body, STANDING)
         for joint, (share, tolerance) in expected.items():
             height = points[body.keypoint_names.index(f"left_{joint}"), 2]
             assert height / vertices[:, 2].max() == pytest.approx(share, abs=tolerance), joint
@@ -143,7 +143,7 @@ def test_people_differ(bodies: list[Body]) -> None:
 def test_who_stands_behind_another_is_hidden(bodies: list[Body], scene: Scene) -> None:
     rotation, shift = scene.camera_from_world[:3, :3], scene.camera_from_world[:3, 3]
     renderer = Renderer(CONFIG.camera, scene.camera_from_world, [bodies[0]] * 2, 3.0, np.random.default_rng(0))
-    vertices, keypoints = (points @ rotation.T + shift for points in pose_body(bodies[0], STANDING))
+    vertices, keypoints = (points @ rotation.T + shift for points in pose_body(bodies[0], STANDING)[:2])
     places = np.array([[0, 3.0, 0], [0, 2.0, 0]]) @ rotation.T
     picture = renderer.render([vertices + place for place in places])
     visible = renderer.visible(keypoints + places[:, None], picture)
@@ -153,9 +153,9 @@ def test_who_stands_behind_another_is_hidden(bodies: list[Body], scene: Scene) -
     assert (picture.instances == 2).sum() > 3 * (picture.instances == 1).sum()
 
 
-def test_depth_is_measured_along_the_optical_axis(moments: list) -> None:
+def test_depth_is_measured_along_the_optical_axis(moments: list[Moment]) -> None:
     """The floor at the lower corner of the image, where nobody stands: camera 1.2 m high, 6 degrees down."""
-    camera, picture = CONFIG.camera, moments[0][0]
+    camera, picture = CONFIG.camera, moments[0].picture
     row, column = CONFIG.height - 1, 0
     slope = (row - camera.cy) / camera.fy
     expected = 1.2 / (slope * np.cos(np.deg2rad(6)) + np.sin(np.deg2rad(6)))

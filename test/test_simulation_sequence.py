@@ -13,7 +13,10 @@ from pose_perception.errors import ConfigurationError, InvalidInputError
 from pose_perception.networks.weights import cache_directory
 from pose_perception.simulation.sequence import SequenceConfig, SimulatedSequence, load_or_render
 
-ARRAYS = ("color", "depth_mm", "instances", "positions", "visible")
+ARRAYS = (
+    *("color", "depth_mm", "instances", "positions", "visible"),
+    *("hands", "hands_visible", "heads", "heads_visible"),
+)
 CONFIG = SequenceConfig(people=1, duration_s=0.8, rate_hz=5.0, width=160, height=120)
 
 
@@ -41,8 +44,13 @@ def test_a_sequence_has_the_announced_shapes(empty_cache: Path) -> None:
     keypoints = len(sequence.keypoint_names)
     assert (sequence.positions.shape, sequence.positions.dtype) == ((4, 1, keypoints, 3), np.float32)
     assert (sequence.visible.shape, sequence.visible.dtype) == ((4, 1, keypoints), np.bool_)
+    assert (sequence.hands.shape, sequence.hands.dtype) == ((4, 1, 2, 21, 3), np.float32)
+    assert (sequence.hands_visible.shape, sequence.hands_visible.dtype) == ((4, 1, 2, 21), np.bool_)
+    assert (sequence.heads.shape, sequence.heads.dtype) == ((4, 1, 4, 4), np.float32)
+    assert (sequence.heads_visible.shape, sequence.heads_visible.dtype) == ((4, 1), np.bool_)
     assert (sequence.camera, sequence.rate_hz, sequence.person_ids) == (CONFIG.camera, 5.0, ("person_1",))
-    assert np.isfinite(sequence.positions).all()
+    for name in ("positions", "hands", "heads"):
+        assert np.isfinite(getattr(sequence, name)).all()
 
 
 def test_the_same_configuration_gives_the_same_bytes_rendered_or_loaded(empty_cache: Path) -> None:

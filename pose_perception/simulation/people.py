@@ -9,13 +9,21 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from pose_perception.simulation.body_model import load_model
 from pose_perception.simulation.clothing import Appearance, draw_appearances, dress
 from pose_perception.simulation.kinematics import FloatArray, Limb, Rig
-
-SIDES = {"left": "L", "right": "R"}
+from pose_perception.simulation.landmarks import (
+    KEYPOINTS,
+    PAIRED_PARTS,
+    PARTS,
+    SIDES,
+    Landmarks,
+    hand_landmarks,
+    regress,
+    sellion_landmark,
+    skeleton_landmarks,
+)
 
 # Which bones carry which part of the body; the first match wins.
 _PARTS = (
@@ -28,35 +36,6 @@ _PARTS = (
     ("shin", r"lowerleg"),
     ("foot", r"foot|toe"),
 )
-_PAIRED = ("upper_arm", "forearm", "hand", "thigh", "shin", "foot")
-PARTS = ("head", "torso", *(f"{side}_{part}" for part in _PAIRED for side in SIDES))
-
-# Keypoints that are rotation centres: the head of this bone. "index" and "pinky" are the first knuckles and "thumb" the
-# second one, as BlazePose defines them (Bazarevsky et al. 2020, figure 3).
-_JOINT_BONES = {
-    "shoulder": "upperarm01",
-    "elbow": "lowerarm01",
-    "wrist": "wrist",
-    "hip": "upperleg01",
-    "knee": "lowerleg01",
-    "ankle": "foot",
-    "index": "finger2-1",
-    "pinky": "finger5-1",
-    "thumb": "finger1-2",
-}
-# Keypoints on the skin: the label of anny's own regressor.
-_SURFACE_LABELS = {"eye": "eye", "ear": "ear", "heel": "heel", "foot_index": "big_toe"}
-# The parts of the body whose surface lies right in front of a keypoint that is seen.
-_PARTS_AROUND = {
-    **dict.fromkeys(("nose", "eye", "ear"), ("head",)),
-    **dict.fromkeys(("index", "pinky", "thumb"), ("hand",)),
-    **dict.fromkeys(("ankle", "heel", "foot_index"), ("shin", "foot")),
-    "shoulder": ("torso", "upper_arm"),
-    "elbow": ("upper_arm", "forearm"),
-    "wrist": ("forearm", "hand"),
-    "hip": ("torso", "thigh"),
-    "knee": ("thigh", "shin"),
-}
 # anny's phenotypes, each 0 to 1, kept to adults of ordinary build ("age" 0.67 is young, 1 old).
 _SHAPES = {
     "gender": (0.0, 1.0),
@@ -82,10 +61,9 @@ class Body:
         colors: Albedo of each vertex with shape (V, 3), 0 to 1.
         reflectance: How well a depth camera sees each vertex with shape (V,), 0 to 1.
         parts: Index into `PARTS` of each vertex with shape (V,), uint8.
-        keypoint_names: Names of K keypoints.
-        keypoint_bones: For each keypoint the bone whose head it is, or -1 for one on the skin, shape (K,).
-        regressor: For the keypoints on the skin the weights of the vertices; sparse with shape (K, V).
-        parts_around: For each keypoint the parts whose surface may cover it when it is seen, shape (K, len(PARTS)).
+        skeleton: The K keypoints `KEYPOINTS`.
+        hands: 21 points of the left hand, then those of the right one.
+        sellion: The root of the nose.
         limbs: Arms and legs: `left_arm`, `right_arm`, `left_leg`, `right_leg`.
         trunk_center, trunk_radii: Elliptic cylinder that no wrist may enter, shape (3,), metres; the heights mean
             nothing.
@@ -98,20 +76,21 @@ class Body:
     colors: npt.NDArray[np.float32]
     reflectance: npt.NDArray[np.float32]
     parts: npt.NDArray[np.uint8]
-    keypoint_names: tuple[str, ...]
-    keypoint_bones: npt.NDArray[np.int64]
-    regressor: Any
-    parts_around: npt.NDArray[np.bool_]
+    skeleton: Landmarks
+    hands: Landmarks
+    sellion: Landmarks
     limbs: dict[str, Limb]
     trunk_center: FloatArray
     trunk_radii: FloatArray
 
+    @property
+    def keypoint_names(self) -> tuple[str, ...]:
+        """Names of the K keypoints."""
+        return self.skeleton.names
+
     def keypoints(self, vertices: FloatArray, heads: FloatArray) -> FloatArray:
         """Positions (K, 3) of the keypoints for posed vertices (V, 3) and posed rotation centres (B, 3)."""
-        points = self.regressor @ vertices
-        joints = self.keypoint_bones >= 0
-        points[joints] = heads[self.keypoint_bones[joints]]
-        return points
+        return self.skeleton.positions(vertices, heads)
 
 
 def create_bodies(count: int, rng: np.random.Generator, model_cache: Path) -> list[Body]:
@@ -136,13 +115,13 @@ def _create_body(model: Any, keypoints: Any, look: Appearance, rng: np.random.Ge
     # The rig's own knee sits up to 4 cm too high in short people; the regressed one keeps to the shape of the leg and
     # to 0.285 of the stature (Winter, Biomechanics and Motor Control of Human Movement, figure 4.1).
     for side, suffix in SIDES.items():
-        heads[names.index(f"lowerleg01.{suffix}")] = _regress(keypoints, f"{side}_knee") @ skin_vertices
+        heads[names.index(f"lowerleg01.{suffix}")] = regress(keypoints, f"{side}_knee") @ skin_vertices
     rig = Rig(names, np.array(model.bone_parents), heads)
     weights = model.dense_vertex_bone_weights.numpy().astype(np.float32)
     faces = model.faces.numpy().astype(np.int32)
     parts = _parts(names, weights)
-    regressor = _regressor(keypoints)
-    nose, *eyes = (regressor @ skin_vertices)[[KEYPOINTS.index(n) for n in ("nose", "left_eye", "right_eye")]]
+    skeleton = skeleton_landmarks(rig, keypoints)
+    nose, *eyes = (skeleton.regressor @ skin_vertices)[[KEYPOINTS.index(n) for n in ("nose", "left_eye", "right_eye")]]
     part_names = np.array([re.sub("left_|right_", "", part) for part in PARTS])[parts]
     eyeballs = np.array([name.startswith("eye") for name in names])[weights.argmax(axis=1)]
     clothes = dress(skin_vertices, faces, part_names, nose, np.array(eyes), eyeballs, look)
@@ -155,54 +134,22 @@ def _create_body(model: Any, keypoints: Any, look: Appearance, rng: np.random.Ge
         colors=clothes.colors,
         reflectance=clothes.reflectance,
         parts=parts,
-        keypoint_names=KEYPOINTS,
-        keypoint_bones=np.array([names.index(_bone(k)) if _bone(k) else -1 for k in KEYPOINTS]),
-        regressor=regressor,
-        parts_around=np.array([[_covers(part, keypoint) for part in PARTS] for keypoint in KEYPOINTS]),
+        skeleton=skeleton,
+        hands=hand_landmarks(rig, skin_vertices, weights),
+        sellion=sellion_landmark(skin_vertices, part_names == "head", np.array(eyes)),
         limbs=_limbs(rig),
         trunk_center=trunk_center,
         trunk_radii=trunk_radii,
     )
 
 
-def _paired(names: tuple[str, ...]) -> list[str]:
-    return [f"{side}_{name}" for name in names for side in SIDES]
-
-
-KEYPOINTS = ("nose", *_paired((*_SURFACE_LABELS, *_JOINT_BONES)))
-
-
-def _bone(keypoint: str) -> str | None:
-    side, _, joint = keypoint.partition("_")
-    return f"{_JOINT_BONES[joint]}.{SIDES[side]}" if joint in _JOINT_BONES else None
-
-
-def _covers(part: str, keypoint: str) -> bool:
-    side, _, name = keypoint.partition("_")
-    around = _PARTS_AROUND[name or side]
-    return part in around or part in {f"{side}_{piece}" for piece in around}
-
-
 def _parts(names: tuple[str, ...], weights: FloatArray) -> npt.NDArray[np.uint8]:
     of_bone = []
     for name in names:
         part = next(part for part, pattern in _PARTS if re.match(pattern, name))
-        side = {"L": "left_", "R": "right_"}.get(name[-1]) if part in _PAIRED else ""
+        side = {"L": "left_", "R": "right_"}.get(name[-1]) if part in PAIRED_PARTS else ""
         of_bone.append(PARTS.index(f"{side}{part}"))
     return np.array(of_bone, dtype=np.uint8)[weights.argmax(axis=1)]
-
-
-def _regress(keypoints: Any, label: str) -> FloatArray:
-    """Weights (V,) of the vertices that give one of anny's own keypoints."""
-    return keypoints.regression_weights[keypoints.labels.index(label)].numpy()
-
-
-def _regressor(keypoints: Any) -> Any:
-    labels = {f"{s}_{name}": f"{s}_{label}" for name, label in _SURFACE_LABELS.items() for s in SIDES} | {
-        "nose": "nose"
-    }
-    empty = np.zeros_like(_regress(keypoints, "nose"))
-    return sparse.csr_matrix(np.stack([_regress(keypoints, labels[k]) if k in labels else empty for k in KEYPOINTS]))
 
 
 def _limbs(rig: Rig) -> dict[str, Limb]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -18,7 +19,8 @@ from pose_perception.simulation.kinematics import (
     twist_rad,
     unit,
 )
-from pose_perception.simulation.people import SIDES, Body
+from pose_perception.simulation.landmarks import SIDES
+from pose_perception.simulation.people import Body
 
 # Share of the trunk's turn that each vertebra has reached, from the pelvis up, and the same for neck and head.
 _SPINE = {"spine05": 0.15, "spine04": 0.4, "spine03": 0.6, "spine02": 0.8, "spine01": 1.0}
@@ -37,6 +39,8 @@ _FIST_CURL_RAD = np.deg2rad(78.0)
 _LEG_STRETCH = 0.995
 _STANCE_M = 0.015
 _PUSH_SHARPNESS = 8
+# Columns: out of the face, to the left, up; in the frame of a body at rest (x to its left, y backwards, z up).
+_HEAD_AXES = np.array([[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
 
 
 @dataclass(frozen=True)
@@ -73,15 +77,33 @@ class Pose:
     arms: dict[str, ArmPose]
 
 
-def pose_body(body: Body, pose: Pose) -> tuple[FloatArray, FloatArray]:
-    """Pose a body on the floor (z = 0), the pelvis over the origin.
+class Posed(NamedTuple):
+    """A posed body on the floor (z = 0), the pelvis over the origin: x to its left, y backwards, z up, metres.
+
+    Attributes:
+        vertices: Skin with shape (V, 3).
+        keypoints: With shape (K, 3).
+        hands: Left and right, in the order of `landmarks.HAND_LANDMARKS`, with shape (2, 21, 3).
+        head: Pose of the head with shape (4, 4): origin at the sellion, x out of the face, y to the left, z up.
+    """
+
+    vertices: FloatArray
+    keypoints: FloatArray
+    hands: FloatArray
+    head: FloatArray
+
+    def moved(self, pose: FloatArray) -> Posed:
+        """Return the same body in another frame, by a rigid transform (4, 4)."""
+        points = (values @ pose[:3, :3].T + pose[:3, 3] for values in self[:3])
+        return Posed(*points, pose @ self.head)
+
+
+def pose_body(body: Body, pose: Pose) -> Posed:
+    """Pose a body.
 
     Args:
         body: The body at rest.
         pose: What it does.
-
-    Returns:
-        Vertices (V, 3) and keypoints (K, 3): x to its left, y backwards, z up, metres.
     """
     rig = body.rig
     root = _pelvis(body, pose.sway)
@@ -96,7 +118,11 @@ def pose_body(body: Body, pose: Pose) -> tuple[FloatArray, FloatArray]:
         rotations |= _arm(body, side, pose.arms[side], turned, heads)
     turned, heads = forward(rig, rotations, root)
     vertices = skin(rig, body.weights, body.vertices, turned, heads)
-    return vertices, body.keypoints(vertices, heads)
+    head = np.eye(4)
+    head[:3, :3] = turned[rig.names.index("head")] @ _HEAD_AXES
+    head[:3, 3] = body.sellion.positions(vertices, heads)[0]
+    hands = body.hands.positions(vertices, heads).reshape(2, -1, 3)
+    return Posed(vertices, body.keypoints(vertices, heads), hands, head)
 
 
 def _pelvis(body: Body, sway: FloatArray) -> FloatArray:

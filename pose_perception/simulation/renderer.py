@@ -10,6 +10,7 @@ from scipy import sparse
 
 from pose_perception.datatypes import CameraIntrinsics
 from pose_perception.simulation.kinematics import FloatArray, unit
+from pose_perception.simulation.landmarks import Landmarks
 from pose_perception.simulation.people import Body
 from pose_perception.simulation.room import build_room, room_albedo
 
@@ -17,10 +18,6 @@ from pose_perception.simulation.room import build_room, room_albedo
 # light comes from the ceiling and, weaker, from the floor.
 _LAMPS = ((unit(np.array([-0.5, -0.9, 0.8])), 0.55), (unit(np.array([0.8, -0.5, 0.3])), 0.18))
 _SKY, _GROUND = 0.48, 0.26
-# How far from a point on the skin, and how far in front of a joint's centre, a surface still is that of the keypoint;
-# what lies farther in front hides it, even if it is the same part of the body (metres).
-_SKIN_TOLERANCE_M = 0.025
-_THICKNESS_M = 0.2
 
 
 class Rendering(NamedTuple):
@@ -74,8 +71,7 @@ class Renderer:
         self._colors = np.concatenate([body.colors for body in bodies])
         self._reflectance = np.concatenate([body.reflectance for body in bodies])
         self._parts = np.concatenate([body.parts for body in bodies])
-        self._parts_around = [body.parts_around for body in bodies]
-        self._on_skin = [body.keypoint_bones < 0 for body in bodies]
+        self._skeletons = [body.skeleton for body in bodies]
         corners = self._faces.ravel()
         triangles = np.repeat(np.arange(len(self._faces)), 3)
         self._vertex_from_face = sparse.csr_matrix(
@@ -110,27 +106,30 @@ class Renderer:
             layer[window][nearer] = values
         return picture
 
-    def visible(self, keypoints: FloatArray, picture: Rendering) -> npt.NDArray[np.bool_]:
-        """Whether the camera sees the surface of the body right in front of each keypoint.
+    def visible(
+        self, points: FloatArray, picture: Rendering, landmarks: list[Landmarks] | None = None
+    ) -> npt.NDArray[np.bool_]:
+        """Whether the camera sees the surface of the body right in front of each point.
 
         Args:
-            keypoints: Of all people in the camera's frame with shape (P, K, 3), metres.
+            points: N points of each person in the camera's frame with shape (P, N, 3), metres.
             picture: The same moment rendered.
+            landmarks: What the points are; the keypoints of the skeleton by default.
 
         Returns:
-            Shape (P, K).
+            Shape (P, N).
         """
-        camera = self._camera
-        z = keypoints[..., 2]
-        u = np.round(keypoints[..., 0] / z * camera.fx + camera.cx).astype(int)
-        v = np.round(keypoints[..., 1] / z * camera.fy + camera.cy).astype(int)
-        inside = (z > 0) & (u >= 0) & (v >= 0) & (u < camera.width) & (v < camera.height)
-        pixel = (np.where(inside, v, 0), np.where(inside, u, 0))
+        camera, landmarks = self._camera, landmarks or self._skeletons
+        z = points[..., 2]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            u, v = points[..., 0] / z * camera.fx + camera.cx, points[..., 1] / z * camera.fy + camera.cy
+        inside = (z > 0) & (u > -0.5) & (v > -0.5) & (u < camera.width - 0.5) & (v < camera.height - 0.5)
+        pixel = tuple(np.round(np.where(inside, x, 0)).astype(int) for x in (v, u))
         people, names = np.indices(z.shape)
-        around = np.stack(self._parts_around)[people, names, picture.parts[pixel]]
+        around = np.stack([own.parts_around for own in landmarks])[people, names, picture.parts[pixel]]
         in_front = z - picture.depth[pixel]
-        on_skin = np.stack(self._on_skin)
-        near = np.where(on_skin, np.abs(in_front) < _SKIN_TOLERANCE_M, (in_front > 0) & (in_front < _THICKNESS_M))
+        low, high = np.moveaxis(np.stack([own.in_front_m for own in landmarks]), -1, 0)
+        near = (in_front > low) & (in_front < high)
         return inside & (picture.instances[pixel] == people + 1) & around & near
 
     def _window(self, points: FloatArray) -> tuple[slice, slice]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
-from pose_perception.simulation.kinematics import FloatArray
+from pose_perception.simulation.kinematics import FloatArray, unit
 from pose_perception.simulation.motion import Motion
 from pose_perception.simulation.people import create_bodies
 from pose_perception.simulation.posing import pose_body
@@ -26,6 +26,30 @@ _SPACING_RAD = np.deg2rad(21.0)
 # All people stay within this share of the horizontal field of view.
 _USED_WIDTH = 0.62
 _HEADING_RAD = np.deg2rad(18.0)
+# A face that is turned farther away than this is not seen.
+_FACE_SEEN_RAD = np.deg2rad(75.0)
+
+
+class Moment(NamedTuple):
+    """Images and truth of one time, in the camera optical frame, metres.
+
+    Attributes:
+        picture: What an ideal camera sees.
+        positions: Keypoints with shape (P, K, 3).
+        visible: Whether the camera sees the body right in front of a keypoint, shape (P, K).
+        hands: Left and right hands with shape (P, 2, 21, 3).
+        hands_visible: As `visible`, shape (P, 2, 21).
+        heads: Poses of the heads with shape (P, 4, 4).
+        heads_visible: Whether the camera sees the root of the nose and not just from the side, shape (P,).
+    """
+
+    picture: Rendering
+    positions: FloatArray
+    visible: npt.NDArray[np.bool_]
+    hands: FloatArray
+    hands_visible: npt.NDArray[np.bool_]
+    heads: FloatArray
+    heads_visible: npt.NDArray[np.bool_]
 
 
 class Scene:
@@ -55,15 +79,32 @@ class Scene:
         """Names of the K keypoints."""
         return self._bodies[0].keypoint_names
 
-    def at(self, time_s: float) -> tuple[Rendering, FloatArray, npt.NDArray[np.bool_]]:
-        """Ideal images at a time of the loop, keypoints (P, K, 3) in the camera's frame and their visibility (P, K)."""
-        vertices, keypoints = [], []
-        for body, motion, pose in zip(self._bodies, self._motions, self._camera_from_people, strict=True):
-            for points, posed in zip((vertices, keypoints), pose_body(body, motion.at(time_s)), strict=True):
-                points.append(posed @ pose[:3, :3].T + pose[:3, 3])
-        picture = self._renderer.render(vertices)
-        positions = np.stack(keypoints)
-        return picture, positions, self._renderer.visible(positions, picture)
+    def at(self, time_s: float) -> Moment:
+        """Ideal images and truth at a time of the loop."""
+        posed = [
+            pose_body(body, motion.at(time_s)).moved(pose)
+            for body, motion, pose in zip(self._bodies, self._motions, self._camera_from_people, strict=True)
+        ]
+        picture = self._renderer.render([person.vertices for person in posed])
+        positions, hands, heads = (np.stack(values) for values in list(zip(*posed, strict=True))[1:])
+        see = self._renderer.visible
+        of_hands = see(hands.reshape(len(posed), -1, 3), picture, [body.hands for body in self._bodies])
+        sellions = see(heads[:, None, :3, 3], picture, [body.sellion for body in self._bodies])[:, 0]
+        return Moment(
+            picture=picture,
+            positions=positions,
+            visible=see(positions, picture),
+            hands=hands,
+            hands_visible=of_hands.reshape(hands.shape[:3]),
+            heads=heads,
+            heads_visible=sellions & (_turned_away_rad(heads) < _FACE_SEEN_RAD),
+        )
+
+
+def _turned_away_rad(heads: FloatArray) -> FloatArray:
+    """Angle (P,) between where faces (P, 4, 4) look and the direction to the camera."""
+    to_camera = -unit(heads[:, :3, 3])
+    return np.arccos(np.clip(np.einsum("pi,pi->p", heads[:, :3, 0], to_camera), -1, 1))
 
 
 def _camera_from_world() -> FloatArray:

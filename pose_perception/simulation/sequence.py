@@ -29,7 +29,9 @@ from pose_perception.simulation.sensor import SensorConfig
 # Called with the number of frames done and of all frames.
 Progress = Callable[[int, int], None]
 
-_ARRAYS = ("color", "depth_mm", "instances", "positions", "visible")
+_IMAGES = ("color", "depth_mm", "instances")
+_TRUTH = ("positions", "visible", "hands", "hands_visible", "heads", "heads_visible")
+_ARRAYS = (*_IMAGES, *_TRUTH)
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,13 @@ class SimulatedSequence:
         instances: 0 for the room, i + 1 for the person `person_ids[i]`, shape (T, H, W), uint8; exact.
         positions: Keypoints in the camera optical frame with shape (T, P, K, 3), metres, float32; exact.
         visible: Whether the camera sees the body right in front of a keypoint, shape (T, P, K).
+        hands: Left and right hands in the camera optical frame with shape (T, P, 2, 21, 3), metres, float32; exact. In
+            the order of `human.topology.HAND_21`.
+        hands_visible: As `visible`, for the hands, shape (T, P, 2, 21).
+        heads: Poses of the heads in the camera optical frame with shape (T, P, 4, 4), float32; exact. Origin at the
+            sellion (the root of the nose, between the eyes, on the skin), x out of the face, y to the person's left,
+            z to the top of the head.
+        heads_visible: Whether the camera sees the sellion, and the face is turned less than 75 degrees away, (T, P).
         camera: Intrinsics.
         rate_hz: Frames per second.
         keypoint_names: Names of the K keypoints, a subset of `human.topology.BODY_33`.
@@ -94,6 +103,10 @@ class SimulatedSequence:
     instances: npt.NDArray[np.uint8]
     positions: npt.NDArray[np.float32]
     visible: npt.NDArray[np.bool_]
+    hands: npt.NDArray[np.float32]
+    hands_visible: npt.NDArray[np.bool_]
+    heads: npt.NDArray[np.float32]
+    heads_visible: npt.NDArray[np.bool_]
     camera: CameraIntrinsics
     rate_hz: float
     keypoint_names: tuple[str, ...]
@@ -165,20 +178,26 @@ def render(config: SequenceConfig, folder: Path, progress: Progress | None = Non
         "instances": (size, np.uint8),
         "positions": ((t, p, k, 3), np.float32),
         "visible": ((t, p, k), np.bool_),
+        "hands": ((t, p, 2, 21, 3), np.float32),
+        "hands_visible": ((t, p, 2, 21), np.bool_),
+        "heads": ((t, p, 4, 4), np.float32),
+        "heads_visible": ((t, p), np.bool_),
     }
     arrays = {
         name: np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=dtype, shape=shape)
         for name, (shape, dtype) in shapes.items()
     }
     for i in range(t):
-        picture, positions, visible = scene.at(i / config.rate_hz)
+        moment = scene.at(i / config.rate_hz)
+        picture = moment.picture
         if config.noise:
             color, depth_mm = sensor.observe(picture, np.random.default_rng((config.seed, i)))
         else:
             color, depth_mm = picture.color, to_millimetres(picture.depth)
-        frame = (color, depth_mm, picture.instances, positions, visible)
-        for name, values in zip(_ARRAYS, frame, strict=True):
+        for name, values in zip(_IMAGES, (color, depth_mm, picture.instances), strict=True):
             arrays[name][i] = values
+        for name in _TRUTH:
+            arrays[name][i] = getattr(moment, name)
         if progress is not None:
             progress(i + 1, t)
     for array in arrays.values():
