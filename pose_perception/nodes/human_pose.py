@@ -140,6 +140,8 @@ class HumanPoseNode(SteadyLifecycleNode):
             if not self._perception.stop():
                 self._unfinished = self._perception
             self._perception = None
+            if self._output is not None:
+                self._output.clear()
 
     def _release(self) -> None:
         self._stop()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,7 @@ class TransformOutput:
         if self._publisher is None:
             node.get_logger().warning("no TF is published: install tf2_msgs (it comes with every ROS 2 distribution)")
 
-    def publish(self, transforms: Sequence[TransformStamped]) -> None:
+    def publish(self, transforms: Collection[TransformStamped]) -> None:
         """Publish transforms; none at all is fine."""
         if self._publisher is not None and self._type is not None and transforms:
             self._publisher.publish(self._type(transforms=list(transforms)))

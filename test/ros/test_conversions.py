@@ -327,6 +327,18 @@ def test_markers_show_known_joints_and_clear_old_ones() -> None:
     assert [marker.action for marker in empty.markers] == [Marker.DELETEALL]
 
 
+def test_markers_show_hands_and_head() -> None:
+    person = skeleton(hands=(hand(), hand("left")), head=HeadPose(TURN, np.eye(6), HeadSource.FACE), is_flat=True)
+    markers = {marker.ns: marker for marker in conversions.marker_array_message([person], COCO_17, HEADER).markers}
+    fingers, axes = markers["p7/hands"], markers["p7/head"]
+    assert len(fingers.points) == len(fingers.colors) == 2 * 2 * (len(HAND_21.limbs) - 1)  # one tip is missing
+    ends = np.array([[point.x, point.y, point.z] for point in axes.points])
+    np.testing.assert_allclose(ends[::2], np.tile(TURN[:3, 3], (3, 1)))
+    np.testing.assert_allclose((ends[1::2] - ends[::2]).T / 0.2, TURN[:3, :3], atol=1e-12)
+    assert [(color.r, color.g, color.b) for color in axes.colors[::2]] == [(1, 0, 0), (0, 1, 0), (0, 0, 1)]
+    assert markers["p7/name"].text == "p7 flat"
+
+
 def test_person_without_positions_has_no_markers() -> None:
     states = np.full(K, KeypointState.MISSING, np.uint8)
     flat = skeleton(states=states, positions=np.full((K, 3), np.nan), covariances=np.full((K, 3, 3), np.nan))

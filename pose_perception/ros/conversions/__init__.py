@@ -1,5 +1,12 @@
 """The only place where messages are read and built, one module per kind of message."""
 
+from pose_perception.ros.conversions.bodies import (
+    hri_messages,
+    ids_list_message,
+    joint_state_message,
+    region_message,
+    skeleton_2d_message,
+)
 from pose_perception.ros.conversions.diagnostics import diagnostic_message
 from pose_perception.ros.conversions.faces import face_array_message, faces_from_message
 from pose_perception.ros.conversions.images import (
@@ -41,12 +48,17 @@ __all__ = [
     "faces_from_message",
     "ground_truth_skeletons",
     "header_message",
+    "hri_messages",
+    "ids_list_message",
     "is_distorted",
+    "joint_state_message",
     "marker_array_message",
     "matrix_from_numbers",
     "matrix_from_pose",
     "matrix_from_transform",
     "pose_message",
+    "region_message",
+    "skeleton_2d_message",
     "skeleton_array_message",
     "skeletons_from_message",
     "stamp_ns",

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from geometry_msgs.msg import Point
 
 from pose_perception.datatypes import FloatArray, KeypointState
 from pose_perception.msg import Keypoint
