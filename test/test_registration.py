@@ -63,12 +63,39 @@ def test_wrong_size_and_wrong_unit_are_refused() -> None:
     depth = np.ones((120, 212), np.float32)
     with pytest.raises(InvalidInputError, match="shape"):
         DepthRegistration(DEPTH_CAMERA, DEPTH_CAMERA, np.eye(4))(depth[:100])
-    in_millimetres = np.eye(4)
-    in_millimetres[0, 3] = 15.0
-    with pytest.raises(InvalidInputError, match="metres"):
-        DepthRegistration(DEPTH_CAMERA, DEPTH_CAMERA, in_millimetres)
     with pytest.raises(InvalidInputError, match="rotation"):
         DepthRegistration(DEPTH_CAMERA, DEPTH_CAMERA, np.diag([1.0, 1.0, -1.0, 1.0]))
+
+
+# Baselines of devices: RealSense D435 and D455, Azure Kinect, and a colour camera beside a lidar.
+@pytest.mark.parametrize("baseline_m", [0.015, 0.059, 0.032, 0.4])
+def test_baseline_in_another_unit_is_refused_by_the_name_of_the_unit(baseline_m: float) -> None:
+    transform = np.eye(4)
+    transform[0, 3] = baseline_m
+    DepthRegistration(DEPTH_CAMERA, DEPTH_CAMERA, transform)
+    transform[0, 3] = 1000 * baseline_m
+    with pytest.raises(InvalidInputError, match="in metres, and seems to be in millimetres"):
+        DepthRegistration(DEPTH_CAMERA, DEPTH_CAMERA, transform)
+    if baseline_m < 0.1:
+        transform[0, 3] = 100 * baseline_m
+        with pytest.raises(InvalidInputError, match="in metres, and seems to be in centimetres"):
+            DepthRegistration(DEPTH_CAMERA, DEPTH_CAMERA, transform)
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4])
+@pytest.mark.parametrize("centre", ["of the image", "of the first pixel"])
+def test_depth_at_a_fraction_of_the_resolution_leaves_no_holes(factor: int, centre: str) -> None:
+    """Drivers disagree whether the principal point is scaled about the corner or the centre of the first pixel."""
+    width, height, f = 212 * factor, 120 * factor, 106.0 * factor
+    half = 0.5 if centre == "of the image" else 0.0
+    cx, cy = (factor * (value + half) - half for value in (DEPTH_CAMERA.cx, DEPTH_CAMERA.cy))
+    camera = CameraIntrinsics(width, height, f, f, cx, cy)
+    depth = np.random.default_rng(5).uniform(0.4, 5.0, (120, 212)).astype(np.float32)
+    registered = DepthRegistration(DEPTH_CAMERA, camera, np.eye(4))(depth)
+    enlarged = np.repeat(np.repeat(depth, factor, axis=0), factor, axis=1)
+    shift = 0 if centre == "of the image" else factor // 2
+    inside = np.roll(enlarged, (-shift, -shift), axis=(0, 1))[: height - shift, : width - shift]
+    np.testing.assert_allclose(registered[: height - shift, : width - shift], inside, rtol=1e-6)
 
 
 @pytest.mark.parametrize("magnification", [0.4, 1.0, 2.2])

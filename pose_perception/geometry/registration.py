@@ -17,8 +17,14 @@ _NEAREST_M = 0.01
 _LARGEST_FOOTPRINT_PX = 10
 # Equal focal lengths that were rounded differently do not make a footprint of two pixels.
 _ROUNDING = 1e-6
-# Depth and colour sensors of one device are centimetres apart; a longer way is a transform in millimetres.
-_LONGEST_BASELINE_M = 5.0
+# Where the two cameras differ by a whole factor, rectangles often begin exactly at a pixel, and rounding would take
+# that pixel or leave it at random: rectangles begin this much earlier, px.
+_TIE_PX = 1e-3
+# Depth and colour sensors of one device are centimetres apart (Azure Kinect 3.2, RealSense D435 1.5, D455 5.9), those
+# of a rig some decimetres: more is a transform in another unit.
+_LONGEST_BASELINE_M = 1.0
+# Beyond this a baseline of that size is one in millimetres, below it one in centimetres.
+_SHORTEST_IN_MILLIMETRES = 10.0
 
 
 class DepthRegistration:
@@ -50,8 +56,8 @@ class DepthRegistration:
         # Takes a point of the colour camera to z times the first pixel (u, v) of the rectangle, and to z.
         projection = np.array(
             [
-                [color_camera.fx, 0, color_camera.cx - size_u / 2],
-                [0, color_camera.fy, color_camera.cy - size_v / 2],
+                [color_camera.fx, 0, color_camera.cx - size_u / 2 - _TIE_PX],
+                [0, color_camera.fy, color_camera.cy - size_v / 2 - _TIE_PX],
                 [0, 0, 1],
             ]
         )
@@ -125,7 +131,10 @@ def check_rigid(transform: FloatArray) -> None:
     rotation, translation = transform[:3, :3], transform[:3, 3]
     if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3) or np.linalg.det(rotation) < 0:
         raise InvalidInputError("the rotation of the transform is no rotation matrix")
-    if np.linalg.norm(translation) > _LONGEST_BASELINE_M:
+    baseline = float(np.linalg.norm(translation))
+    if baseline > _LONGEST_BASELINE_M:
+        unit = "millimetres" if baseline >= _SHORTEST_IN_MILLIMETRES else "centimetres"
         raise InvalidInputError(
-            f"depth and colour camera would be {np.linalg.norm(translation):.0f} m apart: is the transform in metres?"
+            f"depth and colour camera would be {baseline:.3g} m apart, more than the {_LONGEST_BASELINE_M:g} m of any "
+            f"device: their transform must be in metres, and seems to be in {unit}"
         )
