@@ -140,6 +140,8 @@ class PoseEstimates:
         person_scores: Confidence of each person with shape (N,), 0 to 1.
         world: Metric landmarks relative to the mid-hip with shape (N, K, 3), metres, axes of the camera; NaN where
             the estimator has none.
+        pixel_sigmas: Standard deviation of each keypoint with shape (N, K), px; NaN, or None for all, where only its
+            score tells how good it is.
 
     Raises:
         InvalidInputError: shapes do not fit together.
@@ -150,11 +152,13 @@ class PoseEstimates:
     boxes: FloatArray
     person_scores: FloatArray
     world: FloatArray
+    pixel_sigmas: FloatArray | None = None
 
     def __post_init__(self) -> None:
         n, k = self.scores.shape
-        expected = {"pixels": (n, k, 2), "boxes": (n, 4), "person_scores": (n,), "world": (n, k, 3)}
-        _check_shapes(self, expected)
+        _check_shapes(self, {"pixels": (n, k, 2), "boxes": (n, 4), "person_scores": (n,), "world": (n, k, 3)})
+        if self.pixel_sigmas is not None:
+            _check_shapes(self, {"pixel_sigmas": (n, k)})
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -172,7 +176,12 @@ class PoseEstimates:
         if index.size == 0:
             index = index.astype(np.int64)  # an empty list has no integer type
         return PoseEstimates(
-            self.pixels[index], self.scores[index], self.boxes[index], self.person_scores[index], self.world[index]
+            self.pixels[index],
+            self.scores[index],
+            self.boxes[index],
+            self.person_scores[index],
+            self.world[index],
+            None if self.pixel_sigmas is None else self.pixel_sigmas[index],
         )
 
 

@@ -11,12 +11,14 @@ from pose_perception.datatypes import CameraIntrinsics, KeypointState, PoseEstim
 from pose_perception.geometry.camera import project
 from pose_perception.human.body_model import BoneLengths, bones_of
 from pose_perception.human.estimators.base import keypoint_boxes
+from pose_perception.human.joint_offsets import JointOffsets, complete_trunk
 from pose_perception.human.landmarks import rotate_to_view
-from pose_perception.human.lifting import LiftedBodies, Lifter, LiftingConfig, complete_trunk
+from pose_perception.human.lifting import LiftedBodies, Lifter, LiftingConfig
 from pose_perception.human.topology import COCO_17
 from pose_perception.simulation.sequence import SimulatedSequence
 
 _BONES = bones_of(COCO_17)
+_OFFSETS = JointOffsets(COCO_17)
 
 
 def _truth(simulated: SimulatedSequence, t: int) -> np.ndarray:
@@ -27,6 +29,7 @@ def _truth(simulated: SimulatedSequence, t: int) -> np.ndarray:
 def _estimates(simulated: SimulatedSequence, t: int, *, with_world: bool = True) -> PoseEstimates:
     positions = _truth(simulated, t)
     pixels = project(positions, simulated.camera)
+    pixels -= _OFFSETS.centered(pixels) - pixels  # networks mark joints beside their centres
     hips = positions[:, 11:13].mean(axis=1, keepdims=True)
     height, width = simulated.depth_mm.shape[1:]
     inside = ((pixels >= 0) & (pixels < [width, height])).all(axis=2)

@@ -1,8 +1,7 @@
-"""What is known of human bodies before one is seen: bone lengths, and how deep joints lie under the surface."""
+"""What is known of human bodies before one is seen: how long their bones are."""
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,9 +28,9 @@ _ADULT_LENGTHS_M = {
     ("wrist", "index"): 0.085,
     ("wrist", "pinky"): 0.080,
     ("wrist", "thumb"): 0.070,
-    ("ankle", "heel"): 0.070,
-    ("heel", "foot_index"): 0.190,
-    ("ankle", "foot_index"): 0.150,
+    ("ankle", "heel"): 0.080,
+    ("heel", "foot_index"): 0.230,
+    ("ankle", "foot_index"): 0.190,
     ("nose", "mouth"): 0.060,
     ("eye", "eye_inner"): 0.016,
     ("eye", "eye_outer"): 0.016,
@@ -39,29 +38,16 @@ _ADULT_LENGTHS_M = {
 # Standard deviation of these lengths in the population (children included), as a fraction of the length.
 POPULATION_SPREAD = 0.15
 # What remains once a person's own bone was measured often: clothes and the estimator's own wobble. What is no single
-# bone moves: shoulders are raised and drawn forward, the trunk bends, the head turns.
-LEARNED_SPREAD = 0.10
-_LEARNED_SPREADS = {
+# bone moves: shoulders are raised and drawn forward, the trunk bends, the head turns; points of hands and feet are
+# close together and lie on the skin.
+_LIMB_SPREAD, _OTHER_SPREAD = 0.06, 0.12
+_LIMBS = (("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle"))
+_LEARNED_SPREADS = dict.fromkeys(_LIMBS, _LIMB_SPREAD) | {
     ("left_shoulder", "right_shoulder"): 0.15,
-    ("shoulder", "hip"): 0.12,
     ("ear", "shoulder"): 0.30,
-    ("left_hip", "right_hip"): 0.12,
-}
-
-# How far a joint centre lies behind the seen surface, along the viewing ray, metres: half the thickness of the limb.
-_SURFACE_TO_JOINT_M = {
-    "ear": 0.030,
-    "shoulder": 0.055,
-    "elbow": 0.040,
-    "wrist": 0.025,
-    "hip": 0.095,
-    "knee": 0.050,
-    "ankle": 0.040,
-    "index": 0.010,
-    "pinky": 0.010,
-    "thumb": 0.010,
-    "heel": 0.080,
-    "foot_index": 0.020,
+    ("heel", "foot_index"): 0.20,
+    ("ankle", "foot_index"): 0.20,
+    ("ankle", "heel"): 0.20,
 }
 
 
@@ -87,7 +73,7 @@ def bones_of(topology: Topology) -> tuple[Bone, ...]:
     """Return the bones of all keypoint pairs whose length is known."""
     bones = []
     for kind, ((first, second), length) in enumerate(_ADULT_LENGTHS_M.items()):
-        spread = _LEARNED_SPREADS.get((first, second), LEARNED_SPREAD)
+        spread = _LEARNED_SPREADS.get((first, second), _OTHER_SPREAD)
         pairs = (
             [(first, second)]
             if first.startswith("left_")
@@ -99,11 +85,6 @@ def bones_of(topology: Topology) -> tuple[Bone, ...]:
             if a in topology.index and b in topology.index
         ]
     return tuple(bones)
-
-
-def surface_offsets(topology: Topology) -> npt.NDArray[np.float64]:
-    """Return how far each joint centre lies behind the seen surface with shape (K,), metres."""
-    return np.array([_SURFACE_TO_JOINT_M.get(name.split("_", 1)[-1], 0.0) for name in topology.keypoints])
 
 
 def _sided(name: str, side: str) -> str:
@@ -118,7 +99,7 @@ class BoneLengths:
     Left and right share their samples: a body is symmetric.
     """
 
-    def __init__(self, bones: tuple[Bone, ...], memory: int = 60) -> None:
+    def __init__(self, bones: tuple[Bone, ...], memory: int = 150) -> None:
         """Start with the population's lengths.
 
         Args:
@@ -127,10 +108,13 @@ class BoneLengths:
         """
         self._kinds = np.array([bone.kind for bone in bones])
         self._prior = np.array([bone.length for bone in bones])
-        self._samples: dict[int, deque[float]] = {kind: deque(maxlen=memory) for kind in self._kinds.tolist()}
+        kinds = int(self._kinds.max()) + 1
+        self._samples = np.full((kinds, memory), np.nan)
+        self._counts = np.zeros(kinds, np.int64)
         self._learned_spread = np.array([bone.learned_spread for bone in bones])
-        self._spread = np.maximum(POPULATION_SPREAD, self._learned_spread)
-        self.lengths = self._prior.copy()
+        self._first_spread = np.maximum(POPULATION_SPREAD, self._learned_spread)
+        self._spread = self._first_spread
+        self.lengths = self._prior
 
     @property
     def sigmas(self) -> FloatArray:
@@ -145,13 +129,17 @@ class BoneLengths:
             reliable: Which of them may be trusted, shape (B,).
         """
         for b in np.flatnonzero(reliable):
-            self._samples[int(self._kinds[b])].append(float(lengths[b]))
-        for b, kind in enumerate(self._kinds.tolist()):
-            samples = self._samples[kind]
-            if not samples:
-                continue
-            # The prior counts as much as a few frames: one bad frame does not make a new body.
-            trust = len(samples) / (len(samples) + 5.0)
-            self.lengths[b] = (1 - trust) * self._prior[b] + trust * float(np.median(samples))
-            own = self._learned_spread[b]
-            self._spread[b] = (1 - trust) * max(POPULATION_SPREAD, own) + trust * own
+            kind = self._kinds[b]
+            self._samples[kind, self._counts[kind] % self._samples.shape[1]] = lengths[b]
+            self._counts[kind] += 1
+        changed = np.isin(self._kinds, self._kinds[reliable])
+        if not changed.any():
+            return
+        ordered = np.sort(self._samples, axis=1)  # NaN last
+        count = np.minimum(self._counts, self._samples.shape[1])
+        middle = ordered[np.arange(len(ordered)), np.maximum(count - 1, 0) // 2][self._kinds]
+        # The prior counts as much as a few frames: one bad frame does not make a new body.
+        trust = (count / (count + 5.0))[self._kinds]
+        known = count[self._kinds] > 0
+        self.lengths = np.where(known, (1 - trust) * self._prior + trust * np.where(known, middle, 0.0), self._prior)
+        self._spread = (1 - trust) * self._first_spread + trust * self._learned_spread

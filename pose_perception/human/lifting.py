@@ -12,11 +12,14 @@ import numpy.typing as npt
 from pose_perception.config import Config, option
 from pose_perception.datatypes import FloatArray, KeypointState, PoseEstimates, RgbdFrame
 from pose_perception.geometry.camera import rays
-from pose_perception.human.body_model import BoneLengths, bones_of, surface_offsets
-from pose_perception.human.body_solver import BodyProblem, BodySolution, solve_bodies
+from pose_perception.human.body_model import BoneLengths, bones_of
+from pose_perception.human.body_solver import BodyProblem, BodySolution, solve_bodies, with_bone_lengths
 from pose_perception.human.depth_evidence import choose_layer, sample_patches, trunk_depth
+from pose_perception.human.estimators.agreement import keypoint_sigmas
+from pose_perception.human.joint_offsets import JointOffsets, complete_trunk
 from pose_perception.human.landmarks import DISTANCE_SPREAD, RELATIVE_SIGMA_M, depth_from_landmarks, rotate_to_view
 from pose_perception.human.topology import Topology
+from pose_perception.human.torso import torso_pose
 
 _TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 # How far from its expected depth the seen surface of a keypoint may lie, metres. The expectation comes from the
@@ -32,7 +35,7 @@ _TRUNK_HALF_THICKNESS_M = 0.10
 # Half the side of a depth patch, metres: inside of a forearm, and inside of a finger or an eye socket.
 _PATCH_RADIUS_M = 0.025
 _SMALL_PATCH_RADIUS_M = 0.012
-_SMALL_OFFSET_M = 0.02
+_LARGE_PARTS = ("ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle", "heel")
 # Standard deviation of a surface-to-joint offset between people and directions, metres.
 _OFFSET_SIGMA_M = 0.02
 # Depth noise of a stereo camera at 1 m; it grows with the square of the depth (Intel RealSense D400 datasheet: RMS
@@ -43,11 +46,14 @@ _RELATIVE_SIGMA = 0.35
 # A measured depth that the solution does not believe at least this far is not called measured. The weight is
 # Geman-McClure's: 0.4 is reached at a residual of 7.6 cm.
 _BELIEVED = 0.4
-# Error of a keypoint across the view, metres: the networks' cells are a part of the person, whatever the distance. A
-# joint that cannot be measured is mostly one that cannot be seen. From simulated people (docs/simulation.md), such that
-# errors over standard deviations have unit variance.
-_MEASURED_ACROSS_SIGMA_M = 0.012
-_INFERRED_ACROSS_SIGMA_M = 0.060
+# A keypoint less certain than this, metres across the view, does not say which surface is that of the joint, and one
+# less certain than the second is no position at all when the surface does not confirm it.
+_TRUSTED_SIGMA_M = 0.10
+_PLAUSIBLE_SIGMA_M = 0.08
+# A joint that cannot be measured is mostly one that cannot be seen, so that its keypoint is a guess, too: least
+# standard deviation across the view, metres. From simulated people (docs/simulation.md), such that errors over
+# standard deviations have unit variance.
+_INFERRED_ACROSS_SIGMA_M = 0.090
 _INFERRED_SIGMA_FACTOR = 1.2
 # A bone that differs from its length by more than this part of it, and this distance, is no bone of this person.
 _POSSIBLE_STRETCH = 0.35
@@ -88,6 +94,22 @@ class LiftedBodies(NamedTuple):
     impossible: npt.NDArray[np.bool_]
 
 
+class _Evidence(NamedTuple):
+    """What the depth image says of each keypoint; all with shape (N, K), metres, NaN where there is nothing.
+
+    Attributes:
+        depth: Of the joint centre.
+        sigma: Its standard deviation.
+        seen: The nearest surface there, whoever's it is.
+        nearest: A surface in front of which the joint cannot be, because it would be seen there.
+    """
+
+    depth: FloatArray
+    sigma: FloatArray
+    seen: FloatArray
+    nearest: FloatArray
+
+
 class Lifter:
     """Finds the metric position of each keypoint, or says that it is not known."""
 
@@ -96,12 +118,14 @@ class Lifter:
         self.bones = bones_of(topology)
         self._starts = np.array([bone.start for bone in self.bones])
         self._ends = np.array([bone.end for bone in self.bones])
-        self._offsets = surface_offsets(topology)
+        self._topology = topology
+        self._offsets = JointOffsets(topology)
         self._trunk = np.array([topology.index[name] for name in _TRUNK])
         parts = [name.split("_", 1)[-1] for name in topology.keypoints]
         self._reach = np.array([_HAND_REACH_M if p in _HAND else _REACH_M.get(p, _FACE_REACH_M) for p in parts])
         self._is_limb = ~np.isin(np.arange(len(topology)), self._trunk)
-        self._patch_radius = np.where(self._offsets < _SMALL_OFFSET_M, _SMALL_PATCH_RADIUS_M, _PATCH_RADIUS_M)
+        is_small = ~np.isin(parts, _LARGE_PARTS)
+        self._patch_radius = np.where(is_small, _SMALL_PATCH_RADIUS_M, _PATCH_RADIUS_M)
 
     def lift(self, frame: RgbdFrame, estimates: PoseEstimates, lengths: Sequence[BoneLengths]) -> LiftedBodies:
         """Lift all people of a frame and learn their bone lengths.
@@ -118,17 +142,21 @@ class Lifter:
             return _all_missing(*estimates.scores.shape)
         pixels = np.where(estimates.scores[..., None] >= self._config.min_score, estimates.pixels, np.nan)
         relative = rotate_to_view(estimates.world, estimates.boxes, frame.camera)
+        view = rays(self._offsets.centered(pixels), frame.camera)
+        trunks = self._trunk_rotations(relative)
         if frame.depth is None:
-            return self._lift_without_depth(rays(pixels, frame.camera), estimates.scores, relative)
+            depth = depth_from_landmarks(view, estimates.scores, relative)
+            return self._lift_without_depth(view, depth, self._across(estimates, frame, depth))
         expected = self._expected_depth(frame, pixels, relative)
-        measured, sigma, seen = self._measure(frame, pixels, expected)
-        view = rays(pixels, frame.camera)
+        across = self._across(estimates, frame, expected)
+        evidence = self._measure(frame, pixels, expected, self._offsets.depths(view, trunks), across)
         problem = BodyProblem(
             rays=view,
             guess=np.nan_to_num(expected, nan=1.0),
             guess_sigma=_GUESS_SIGMA * self._reach,
-            measured=measured,
-            measured_sigma=sigma,
+            measured=evidence.depth,
+            measured_sigma=evidence.sigma,
+            nearest=evidence.nearest,
             starts=self._starts,
             ends=self._ends,
             lengths=np.stack([person.lengths for person in lengths]),
@@ -138,18 +166,31 @@ class Lifter:
         )
         solution = solve_bodies(problem)
         impossible = self._impossible(view * solution.depth[..., None], solution.weight, problem.lengths)
-        impossible |= (solution.weight < _BELIEVED) & (seen > solution.depth + _FREE_SPACE_M)
-        bodies = self._conclude(view, solution, np.isfinite(expected), impossible)
-        self._learn(view * measured[..., None], bodies.states, estimates.scores, lengths)
-        return bodies
+        impossible |= (solution.weight < _BELIEVED) & (evidence.seen > solution.depth + _FREE_SPACE_M)
+        states = self._states(solution, np.isfinite(expected), across, impossible)
+        self._learn(view * evidence.depth[..., None], states, estimates.scores, lengths)
+        return self._bodies(problem, solution, states, across, impossible)
 
-    def _lift_without_depth(self, view: FloatArray, scores: FloatArray, relative: FloatArray) -> LiftedBodies:
-        depth = depth_from_landmarks(view, scores, relative)
+    def _lift_without_depth(self, view: FloatArray, depth: FloatArray, across: FloatArray) -> LiftedBodies:
         known = np.isfinite(depth)
         states = np.where(known, KeypointState.INFERRED, KeypointState.MISSING).astype(np.uint8)
         sigma = np.hypot(DISTANCE_SPREAD * depth, RELATIVE_SIGMA_M)
-        nothing_impossible = np.zeros(known.shape, bool)
-        return LiftedBodies(view * depth[..., None], _covariances(view, sigma, states), states, nothing_impossible)
+        covariances = _covariances(view, sigma, across, states)
+        return LiftedBodies(view * depth[..., None], covariances, states, np.zeros(known.shape, bool))
+
+    def _trunk_rotations(self, points: FloatArray) -> FloatArray:
+        """Return the axes of each trunk with shape (N, 3, 3) from points (N, K, 3); NaN where they do not tell."""
+        poses = [torso_pose(person, self._topology) for person in points]
+        unknown = np.full((3, 3), np.nan)
+        return np.array([unknown if pose is None else pose[:3, :3] for pose in poses]).reshape(-1, 3, 3)
+
+    def _across(self, estimates: PoseEstimates, frame: RgbdFrame, depth: FloatArray) -> FloatArray:
+        """Return the standard deviation of each keypoint across the view with shape (N, K), metres."""
+        by_score = keypoint_sigmas(estimates.scores)
+        if estimates.pixel_sigmas is None:
+            return by_score
+        by_estimator = estimates.pixel_sigmas * depth / frame.camera.fx
+        return np.where(np.isfinite(by_estimator), by_estimator, by_score)
 
     def _expected_depth(self, frame: RgbdFrame, pixels: FloatArray, relative: FloatArray) -> FloatArray:
         """Return where the joints should be by the trunk and the network, shape (N, K), metres; NaN if unknown."""
@@ -162,41 +203,59 @@ class Lifter:
         return trunk[:, None] + offset
 
     def _measure(
-        self, frame: RgbdFrame, pixels: FloatArray, expected: FloatArray
-    ) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Return measured depths of the joint centres, their standard deviations, and the nearest surface there.
-
-        All with shape (N, K), metres; NaN where there is none.
-        """
+        self, frame: RgbdFrame, pixels: FloatArray, expected: FloatArray, offsets: FloatArray, across: FloatArray
+    ) -> _Evidence:
         people, keypoints = expected.shape
-        surface = expected - self._offsets
+        surface = expected - offsets
         radius = np.clip(self._patch_radius * frame.camera.fx / np.nan_to_num(expected, nan=2.0), 1.5, 15.0)
         samples = sample_patches(frame.depth, pixels.reshape(-1, 2), radius.ravel())
         samples[(samples < self._config.min_depth) | (samples > self._config.max_depth)] = np.nan
-        evidence = choose_layer(samples, surface.ravel(), np.tile(self._reach, people), np.tile(self._is_limb, people))
+        chosen = choose_layer(samples, surface.ravel(), np.tile(self._reach, people), np.tile(self._is_limb, people))
         anything = np.full(surface.size, np.inf)
         seen = choose_layer(samples, surface.ravel(), anything, anything > 0).depth.reshape(people, keypoints)
-        depth = evidence.depth.reshape(people, keypoints)
-        spread = evidence.sigma.reshape(people, keypoints)
+        depth = np.where(across < _TRUSTED_SIGMA_M, chosen.depth.reshape(people, keypoints), np.nan)
+        spread = chosen.sigma.reshape(people, keypoints)
         sensor = _SENSOR_SIGMA_AT_1M * np.square(depth)
         sigma = np.sqrt(np.square(spread) + np.square(sensor) + _OFFSET_SIGMA_M**2)
-        return depth + self._offsets, sigma, seen
+        is_occluder = seen < expected + _FREE_SPACE_M
+        return _Evidence(depth + offsets, sigma, seen, np.where(is_occluder, seen, np.nan))
 
-    def _conclude(
+    def _states(
         self,
-        view: FloatArray,
         solution: BodySolution,
         expected: npt.NDArray[np.bool_],
+        across: FloatArray,
         impossible: npt.NDArray[np.bool_],
-    ) -> LiftedBodies:
-        """Turn depths into positions that carry how they are known."""
+    ) -> npt.NDArray[np.uint8]:
+        """Return how each position is known, shape (N, K)."""
         known = np.isfinite(solution.depth) & expected & (solution.weight.max(axis=1) > _BELIEVED)[:, None]
         known &= ~impossible
         states = np.full(known.shape, KeypointState.MISSING, np.uint8)
-        states[known & (solution.sigma < self._config.max_inferred_sigma)] = KeypointState.INFERRED
+        plausible = (solution.sigma < self._config.max_inferred_sigma) & (across < _PLAUSIBLE_SIGMA_M)
+        states[known & plausible] = KeypointState.INFERRED
         states[known & (solution.weight > _BELIEVED)] = KeypointState.MEASURED
+        return states
+
+    def _bodies(
+        self,
+        problem: BodyProblem,
+        solution: BodySolution,
+        states: npt.NDArray[np.uint8],
+        across: FloatArray,
+        impossible: npt.NDArray[np.bool_],
+    ) -> LiftedBodies:
+        """Turn depths into positions that carry how they are known, and let the bones have their lengths."""
         depth = np.where(states == KeypointState.MISSING, np.nan, solution.depth)
-        return LiftedBodies(view * depth[..., None], _covariances(view, solution.sigma, states), states, impossible)
+        covariances = _covariances(problem.rays, solution.sigma, across, states)
+        positions = with_bone_lengths(
+            problem.rays * depth[..., None],
+            covariances,
+            self._starts,
+            self._ends,
+            problem.lengths,
+            problem.length_sigmas,
+        )
+        return LiftedBodies(positions, covariances, states, impossible)
 
     def _impossible(self, points: FloatArray, weight: FloatArray, lengths: FloatArray) -> npt.NDArray[np.bool_]:
         """Return the keypoints that no body can have there, shape (N, K).
@@ -230,29 +289,6 @@ class Lifter:
             person.learn(sample, good)
 
 
-def complete_trunk(corners: FloatArray) -> FloatArray:
-    """Fill in corners of the trunk that are not seen.
-
-    Args:
-        corners: Left shoulder, right shoulder, left hip, right hip with shape (N, 4, 2), px; NaN when not seen.
-
-    Returns:
-        Corners with shape (N, 4, 2): hips below the shoulders by their width when only these are seen, and the other
-        way round; a single one of a pair counts for both.
-    """
-    corners = corners.copy()
-    for pair in (corners[:, :2], corners[:, 2:]):  # views
-        seen = np.isfinite(pair).all(axis=2)
-        pair[seen[:, 0] & ~seen[:, 1], 1] = pair[seen[:, 0] & ~seen[:, 1], 0]
-        pair[seen[:, 1] & ~seen[:, 0], 0] = pair[seen[:, 1] & ~seen[:, 0], 1]
-    shoulders, hips = corners[:, :2], corners[:, 2:]
-    for known, missing, direction in ((shoulders, hips, 1.0), (hips, shoulders, -1.0)):
-        width = np.linalg.norm(known[:, 0] - known[:, 1], axis=1)
-        lacks = np.isnan(missing).any(axis=(1, 2))
-        missing[lacks] = known[lacks] + np.array([0.0, 1.0]) * direction * width[lacks, None, None]
-    return corners
-
-
 def _typical_depth(depth: npt.NDArray[np.float32], pixels: FloatArray) -> FloatArray:
     """Return the median depth around each person's keypoints with shape (N,), metres: for those without a trunk."""
     people, keypoints = pixels.shape[:2]
@@ -263,11 +299,11 @@ def _typical_depth(depth: npt.NDArray[np.float32], pixels: FloatArray) -> FloatA
     return result
 
 
-def _covariances(view: FloatArray, sigma: FloatArray, states: npt.NDArray[np.uint8]) -> FloatArray:
+def _covariances(view: FloatArray, sigma: FloatArray, across: FloatArray, states: npt.NDArray[np.uint8]) -> FloatArray:
     """Return covariances (N, K, 3, 3): along the ray from the solver, across it from the keypoint's error."""
     inferred = states == KeypointState.INFERRED
     along = np.where(inferred, _INFERRED_SIGMA_FACTOR, 1.0) * sigma
-    across = np.where(inferred, _INFERRED_ACROSS_SIGMA_M, _MEASURED_ACROSS_SIGMA_M)
+    across = np.where(inferred, np.maximum(_INFERRED_ACROSS_SIGMA_M, across), across)
     outer = view[..., :, None] * view[..., None, :]
     covariances = outer * np.square(along)[..., None, None] + np.eye(3) * np.square(across)[..., None, None]
     covariances[states == KeypointState.MISSING] = np.nan

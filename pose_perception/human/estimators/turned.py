@@ -43,6 +43,7 @@ class TurnedEstimator(Estimator):
             boxes=_as_boxes((people.boxes.reshape(-1, 2, 2) - upright_middle) @ self._rotation + middle),
             person_scores=people.person_scores,
             world=world,
+            pixel_sigmas=people.pixel_sigmas,
         )
 
     def warm_up(self) -> None:
