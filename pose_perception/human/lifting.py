@@ -16,6 +16,7 @@ from pose_perception.human.body_model import BoneLengths, bones_of
 from pose_perception.human.body_solver import BodyProblem, BodySolution, solve_bodies, with_bone_lengths
 from pose_perception.human.depth_evidence import choose_layer, sample_patches, trunk_depth
 from pose_perception.human.estimators.agreement import keypoint_sigmas
+from pose_perception.human.flatness import FlatnessTest
 from pose_perception.human.joint_offsets import JointOffsets, complete_trunk
 from pose_perception.human.landmarks import DISTANCE_SPREAD, RELATIVE_SIGMA_M, depth_from_landmarks, rotate_to_view
 from pose_perception.human.topology import Topology
@@ -86,12 +87,14 @@ class LiftedBodies(NamedTuple):
         impossible: Keypoints whose pixel cannot belong to this body, shape (N, K): a bone would be much too long, or
             the joint would float in space that the camera sees through. They lie on somebody else or on the
             background, and have no position.
+        flat: Whose depth lies in one plane with what is beside them, shape (N,): a picture, a screen or a mirror.
     """
 
     positions: FloatArray
     covariances: FloatArray
     states: npt.NDArray[np.uint8]
     impossible: npt.NDArray[np.bool_]
+    flat: npt.NDArray[np.bool_]
 
 
 class _Evidence(NamedTuple):
@@ -120,6 +123,7 @@ class Lifter:
         self._ends = np.array([bone.end for bone in self.bones])
         self._topology = topology
         self._offsets = JointOffsets(topology)
+        self._is_flat = FlatnessTest(topology)
         self._trunk = np.array([topology.index[name] for name in _TRUNK])
         parts = [name.split("_", 1)[-1] for name in topology.keypoints]
         self._reach = np.array([_HAND_REACH_M if p in _HAND else _REACH_M.get(p, _FACE_REACH_M) for p in parts])
@@ -169,14 +173,16 @@ class Lifter:
         impossible |= (solution.weight < _BELIEVED) & (evidence.seen > solution.depth + _FREE_SPACE_M)
         states = self._states(solution, np.isfinite(expected), across, impossible)
         self._learn(view * evidence.depth[..., None], states, estimates.scores, lengths)
-        return self._bodies(problem, solution, states, across, impossible)
+        flat = self._is_flat(frame.depth, pixels)
+        return self._bodies(problem, solution, states, across, impossible)._replace(flat=flat)
 
     def _lift_without_depth(self, view: FloatArray, depth: FloatArray, across: FloatArray) -> LiftedBodies:
         known = np.isfinite(depth)
         states = np.where(known, KeypointState.INFERRED, KeypointState.MISSING).astype(np.uint8)
         sigma = np.hypot(DISTANCE_SPREAD * depth, RELATIVE_SIGMA_M)
         covariances = _covariances(view, sigma, across, states)
-        return LiftedBodies(view * depth[..., None], covariances, states, np.zeros(known.shape, bool))
+        nothing = np.zeros(known.shape, bool)
+        return LiftedBodies(view * depth[..., None], covariances, states, nothing, nothing.any(axis=1))
 
     def _trunk_rotations(self, points: FloatArray) -> FloatArray:
         """Return the axes of each trunk with shape (N, 3, 3) from points (N, K, 3); NaN where they do not tell."""
@@ -255,7 +261,7 @@ class Lifter:
             problem.lengths,
             problem.length_sigmas,
         )
-        return LiftedBodies(positions, covariances, states, impossible)
+        return LiftedBodies(positions, covariances, states, impossible, np.zeros(len(states), bool))
 
     def _impossible(self, points: FloatArray, weight: FloatArray, lengths: FloatArray) -> npt.NDArray[np.bool_]:
         """Return the keypoints that no body can have there, shape (N, K).
@@ -321,4 +327,5 @@ def _all_missing(people: int, keypoints: int) -> LiftedBodies:
         np.full((people, keypoints, 3, 3), np.nan),
         np.full((people, keypoints), KeypointState.MISSING, np.uint8),
         np.zeros((people, keypoints), bool),
+        np.zeros(people, bool),
     )
