@@ -31,11 +31,14 @@ DEPTH_UNUSABLE = "depth image unusable"
 DEPTH_INFO_UNUSABLE = "depth camera_info unusable"
 DEPTH_NOT_REGISTERED = "depth not registered"
 SIZES_DIFFER = "sizes do not match"
+# A reason to warn, but not to drop an image.
+CAMERA_POSE_UNKNOWN = "camera pose unknown"
 
 # Two calibrations that differ by less than this, in pixels, are one: drivers write them with few digits.
 _SAME_CAMERA_PX = 0.5
 
 Lookup = Callable[[str, str], "FloatArray | None"]
+PoseLookup = Callable[[str, int], FloatArray]
 
 
 class RgbdMessages(NamedTuple):
@@ -74,20 +77,25 @@ def _counted_as(reason: str) -> Iterator[None]:
 class FrameBuilder:
     """Decodes images, registers depth to colour where needed, and refuses what cannot be used.
 
-    Depth is taken as registered when it has the calibration of colour and its frame, or a frame that nothing connects
-    to that of colour: drivers of registered depth often set none. Without a calibration of its own, its size decides.
+    Depth is taken as registered when it has the calibration of colour, possibly at another resolution, and its frame
+    or one that nothing connects to that of colour: drivers of registered depth often set none. Without a calibration
+    of its own, its size decides.
 
     Attributes:
         counters: Where refused images are counted.
         logger: For what a user should know once.
         lookup: Called with a target and a source frame, returns `target_from_source` with shape (4, 4) or None.
         color_from_depth: Fixed transform with shape (4, 4), instead of `lookup`.
+        fixed_from_camera: Called with the frame and stamp of a colour image, returns the camera's pose in a fixed frame
+            with shape (4, 4) or raises `InvalidInputError`; then the image is used without it. None when no fixed
+            frame is wanted.
     """
 
     counters: Counters
     logger: RcutilsLogger
     lookup: Lookup
     color_from_depth: FloatArray | None = None
+    fixed_from_camera: PoseLookup | None = None
     _registered_for: tuple[object, DepthRegistration] | None = field(default=None, init=False, repr=False)
 
     def build(self, messages: RgbdMessages) -> RgbdFrame | None:
@@ -110,8 +118,18 @@ class FrameBuilder:
             color = color_from_message(messages.color)
         depth = None if messages.depth is None else self._depth(messages, messages.depth, camera)
         header = messages.color.header
+        pose = self._camera_pose(header.frame_id, stamp_ns(header))
         with _counted_as(SIZES_DIFFER):
-            return RgbdFrame(color, depth, camera, stamp_ns(header), header.frame_id)
+            return RgbdFrame(color, depth, camera, stamp_ns(header), header.frame_id, pose)
+
+    def _camera_pose(self, frame: str, stamp: int) -> FloatArray | None:
+        if self.fixed_from_camera is None:
+            return None
+        try:
+            return self.fixed_from_camera(frame, stamp)
+        except InvalidInputError as error:
+            self.counters.drop(CAMERA_POSE_UNKNOWN, f"{error}; until it does, people are tracked in the camera's frame")
+            return None
 
     def _depth(self, messages: RgbdMessages, image: Image, camera: CameraIntrinsics) -> npt.NDArray[np.float32]:
         with _counted_as(DEPTH_UNUSABLE):
@@ -128,7 +146,9 @@ class FrameBuilder:
         depth_frame = image.header.frame_id or messages.depth_info.header.frame_id
         color_from_depth = self._extrinsics(messages.color.header.frame_id, depth_frame, is_same)
         if color_from_depth is None and is_same:
-            return depth
+            if depth.shape == (camera.height, camera.width):
+                return depth
+            color_from_depth = np.eye(4)
         if color_from_depth is None:
             raise _UnusableError(DEPTH_NOT_REGISTERED, _not_registered(depth.shape, camera, "a static transform"))
         with _counted_as(DEPTH_NOT_REGISTERED):
@@ -166,10 +186,14 @@ class FrameBuilder:
         return found
 
 
-def _is_same(a: CameraIntrinsics, b: CameraIntrinsics) -> bool:
-    if (a.width, a.height) != (b.width, b.height):
-        return False
-    return bool(np.allclose([a.fx, a.fy, a.cx, a.cy], [b.fx, b.fy, b.cx, b.cy], rtol=0, atol=_SAME_CAMERA_PX))
+def _is_same(depth: CameraIntrinsics, color: CameraIntrinsics) -> bool:
+    """Return whether two calibrations are those of one view, possibly at two resolutions."""
+    su, sv = color.width / depth.width, color.height / depth.height
+    scaled = (su * depth.fx, sv * depth.fy, su * depth.cx, sv * depth.cy)
+    # The principal point is scaled about the corner of the image or about the centre of its first pixel.
+    tolerance = (_SAME_CAMERA_PX, _SAME_CAMERA_PX, _SAME_CAMERA_PX + abs(su - 1) / 2, _SAME_CAMERA_PX + abs(sv - 1) / 2)
+    differences = np.abs(np.subtract(scaled, (color.fx, color.fy, color.cx, color.cy)))
+    return bool(np.all(differences <= tolerance))
 
 
 def _not_registered(depth_shape: tuple[int, ...], camera: CameraIntrinsics, lacking: str) -> str:

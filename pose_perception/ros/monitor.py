@@ -27,6 +27,7 @@ from pose_perception.ros.conversions import (
     skeletons_from_message,
     stamp_ns,
 )
+from pose_perception.ros.frames import CAMERA_POSE_UNKNOWN
 from pose_perception.ros.recorder import BagWriter
 from pose_perception.ros.rgbd import DEPTH_WITHOUT_COLOR, INCOMPATIBLE_QOS
 from pose_perception.ros.synchronizer import BACKWARD_STAMP, REPEATED_STAMP
@@ -35,7 +36,7 @@ from pose_perception.ros.worker import REPLACED
 _TOPOLOGIES = {topology.name: topology for topology in (BODY_33, COCO_17)}
 _COUNT = "count: "
 # What human_pose counts that takes no colour image away from those with a stamp of their own.
-_COSTS_NO_IMAGE = {DEPTH_WITHOUT_COLOR, INCOMPATIBLE_QOS, BACKWARD_STAMP, REPEATED_STAMP}
+_COSTS_NO_IMAGE = {DEPTH_WITHOUT_COLOR, INCOMPATIBLE_QOS, BACKWARD_STAMP, REPEATED_STAMP, CAMERA_POSE_UNKNOWN}
 # Images wait for their result; more than this in flight means that there will be none.
 _IMAGES_KEPT = 20
 _SKELETONS = "human_pose/skeletons"

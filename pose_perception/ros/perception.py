@@ -13,7 +13,7 @@ from pose_perception.ros.diagnostics import Diagnostics
 from pose_perception.ros.frames import FrameBuilder, RgbdMessages
 from pose_perception.ros.rgbd import RgbdConfig, RgbdSubscriber
 from pose_perception.ros.topics import TopicMonitor
-from pose_perception.ros.transforms import ExtrinsicsLookup
+from pose_perception.ros.transforms import TransformInput
 from pose_perception.ros.worker import LatestWorker
 
 Found = TypeVar("Found")
@@ -46,16 +46,21 @@ class Perception(Generic[Found]):
         self._illustrate = illustrate
         counters = Counters(node.get_logger())
         monitor = TopicMonitor()
-        self._extrinsics = ExtrinsicsLookup(node)
-        fixed = config.color_from_depth_matrix()
-        self._builder = FrameBuilder(counters, node.get_logger(), self._extrinsics, fixed)
+        self._transforms = TransformInput(node, config.fixed_frame)
+        self._builder = FrameBuilder(
+            counters,
+            node.get_logger(),
+            self._transforms.extrinsics,
+            config.color_from_depth_matrix(),
+            self._transforms.fixed_from_camera if config.fixed_frame else None,
+        )
         self._diagnostics = Diagnostics(node, counters, monitor, device)
         self._worker: LatestWorker[RgbdMessages] = LatestWorker(self._work, counters)
         try:
             self._subscriber = RgbdSubscriber(node, config, counters, monitor, self._worker.submit)
         except Exception:
             self._worker.stop()
-            self._extrinsics.destroy()
+            self._transforms.destroy()
             self._diagnostics.destroy()
             raise
 
@@ -69,7 +74,7 @@ class Perception(Generic[Found]):
         has_ended = self._worker.stop()
         if not has_ended:
             self._node.get_logger().warning("the frame in work does not end; it is left alone")
-        self._extrinsics.destroy()
+        self._transforms.destroy()
         self._diagnostics.destroy()
         return has_ended
 

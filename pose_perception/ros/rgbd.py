@@ -53,6 +53,11 @@ class RgbdConfig(Config):
         "Pose of the depth camera in the colour camera's optical frame as 'x y z qx qy qz qw' [m], for depth that is "
         "not registered; empty: from TF.",
     )
+    fixed_frame: str = option(
+        "",
+        "TF frame that does not move and whose z axis points up, such as odom or map: people are tracked in it, for a "
+        "camera that moves, and it tells which way is up; empty: none.",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 from geometry_msgs.msg import TransformStamped
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
 from pose_perception.datatypes import FloatArray
-from pose_perception.errors import InvalidInputError
-from pose_perception.ros.conversions import matrix_from_transform
+from pose_perception.errors import ConfigurationError, InvalidInputError
+from pose_perception.ros.conversions import numbers_from_transform, stamp_ns
+from pose_perception.ros.frame_tree import FrameTree
 
 _STATIC_QOS = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 _DYNAMIC_QOS = QoSProfile(depth=100)
@@ -47,68 +48,77 @@ class TransformOutput:
             self._node.destroy_publisher(self._publisher)
 
 
-class FrameTree:
-    """The newest transform of each frame to its parent."""
+class TransformInput:
+    """What TF says about the frames of the camera.
 
-    def __init__(self) -> None:
-        self._parents: dict[str, tuple[str, FloatArray]] = {}
+    Transforms between sensors of one device come from `/tf_static` only: what moves is no extrinsics. `/tf` is read
+    where the pose of the camera in a fixed frame is wanted.
 
-    def add(self, parent: str, child: str, parent_from_child: FloatArray) -> None:
-        """Set the transform with shape (4, 4) of a frame to its parent."""
-        self._parents[child.lstrip("/")] = (parent.lstrip("/"), parent_from_child)
+    Args:
+        node: Owner of the subscriptions.
+        fixed_frame: Frame that does not move, with z upwards; empty when it is not wanted.
 
-    def lookup(self, target: str, source: str) -> FloatArray | None:
-        """Return `target_from_source` with shape (4, 4), or None when the frames are not connected."""
-        target_ancestors, source_ancestors = self._ancestors(target), self._ancestors(source)
-        common = next((frame for frame in source_ancestors if frame in target_ancestors), None)
-        if common is None:
-            return None
-        return np.linalg.inv(target_ancestors[common]) @ source_ancestors[common]
-
-    def _ancestors(self, frame: str) -> dict[str, FloatArray]:
-        """Map a frame and each of its ancestors, nearest first, to `ancestor_from_frame`."""
-        frame = frame.lstrip("/")
-        found = {frame: np.eye(4)}
-        while frame in self._parents and self._parents[frame][0] not in found:
-            parent, parent_from_child = self._parents[frame]
-            found[parent] = parent_from_child @ found[frame]
-            frame = parent
-        return found
-
-
-class ExtrinsicsLookup:
-    """Finds transforms between sensors of one device in `/tf_static`.
-
-    `/tf` is not read: what moves there would need the transform of each image's own time, and sensors of one device
-    do not move.
+    Raises:
+        ConfigurationError: a fixed frame is wanted, and tf2_msgs is not installed.
     """
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, fixed_frame: str = "") -> None:
         self._node = node
         self._tree = FrameTree()
-        message_type = _tf_message_type()
-        self._subscription = (
-            None
-            if message_type is None
-            else node.create_subscription(message_type, "/tf_static", self._receive, _STATIC_QOS)
-        )
+        self._fixed_frame = fixed_frame
+        kind = _tf_message_type()
+        if kind is None and fixed_frame:
+            raise ConfigurationError(
+                f"fixed_frame {fixed_frame!r} comes from TF: install tf2_msgs (it comes with every ROS 2 distribution)"
+            )
+        topics = [("/tf_static", self._receive_static, _STATIC_QOS)]
+        if fixed_frame:
+            topics.append(("/tf", self._receive, _DYNAMIC_QOS))
+        self._subscriptions = [] if kind is None else [node.create_subscription(kind, *topic) for topic in topics]
 
-    def __call__(self, target: str, source: str) -> FloatArray | None:
-        """Return `target_from_source` with shape (4, 4), or None as long as TF does not tell."""
+    def extrinsics(self, target: str, source: str) -> FloatArray | None:
+        """Return `target_from_source` of two sensors with shape (4, 4), or None as long as TF does not tell."""
         return self._tree.lookup(target, source)
+
+    def fixed_from_camera(self, camera_frame: str, stamp_ns: int) -> FloatArray:
+        """Return the pose of the camera in the fixed frame at a time, shape (4, 4). Does not wait.
+
+        Raises:
+            InvalidInputError: TF does not tell it.
+        """
+        found = self._tree.lookup(self._fixed_frame, camera_frame, stamp_ns)
+        if found is not None:
+            return found
+        unknown = [repr(name) for name in (self._fixed_frame, camera_frame) if not self._tree.is_known(name)]
+        raise InvalidInputError(
+            f"TF has no frame {' and no frame '.join(unknown)}"
+            if unknown
+            else f"TF does not connect {self._fixed_frame!r} and {camera_frame!r} at the time of the image"
+        )
 
     def destroy(self) -> None:
         """Stop listening."""
-        if self._subscription is not None:
-            self._node.destroy_subscription(self._subscription)
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+
+    def _receive_static(self, message: Any) -> None:
+        for transform in message.transforms:
+            with self._warned(transform):
+                self._tree.add_fixed(*_names(transform), numbers_from_transform(transform))
 
     def _receive(self, message: Any) -> None:
         for transform in message.transforms:
-            self._add(transform)
+            with self._warned(transform):
+                self._tree.add(*_names(transform), stamp_ns(transform.header), numbers_from_transform(transform))
 
-    def _add(self, transform: TransformStamped) -> None:
-        parent, child = transform.header.frame_id, transform.child_frame_id
+    @contextmanager
+    def _warned(self, transform: TransformStamped) -> Iterator[None]:
         try:
-            self._tree.add(parent, child, matrix_from_transform(transform))
+            yield
         except InvalidInputError as error:
+            parent, child = _names(transform)
             self._node.get_logger().warning(f"TF {parent} -> {child}: {error}", throttle_duration_sec=5.0)
+
+
+def _names(transform: TransformStamped) -> tuple[str, str]:
+    return transform.header.frame_id, transform.child_frame_id

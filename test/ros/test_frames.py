@@ -10,6 +10,7 @@ from rclpy.logging import get_logger
 from sensor_msgs.msg import CameraInfo, Image
 
 from pose_perception.datatypes import CameraIntrinsics, FloatArray
+from pose_perception.errors import InvalidInputError
 from pose_perception.ros import conversions
 from pose_perception.ros.counters import Counters
 from pose_perception.ros.frames import FrameBuilder, RgbdMessages
@@ -108,6 +109,61 @@ def test_unknown_frame_of_depth_with_the_calibration_of_colour_is_accepted_with_
     log = capfd.readouterr().err
     assert log.count("taken as registered") == 1
     assert f"{frame!r} instead of 'color_frame'" in log
+
+
+@pytest.mark.parametrize("frame", ["color_frame", "", "unconnected_frame"])
+@pytest.mark.parametrize("unit", ["16UC1", "32FC1"])
+@pytest.mark.parametrize("centre", [39.5, 39.75])
+def test_registered_depth_at_half_the_resolution_fills_the_image(frame: str, unit: str, centre: float) -> None:
+    """Each depth pixel becomes four; the principal point may be scaled in either of two ways."""
+    header = conversions.header_message(5_000_000_000, frame)
+    half = CameraIntrinsics(80, 60, 75.0, 75.0, centre, centre - 10)
+    depth_mm = np.arange(60 * 80).reshape(60, 80).astype(np.uint16) + 500
+    depth = depth_mm if unit == "16UC1" else depth_mm.astype(np.float32) / 1000
+    builder = Builder()
+    built = builder.build(
+        messages(
+            depth=conversions.depth_message(depth, header), depth_info=conversions.camera_info_message(half, header)
+        )
+    )
+    assert builder.counters.counts() == {}
+    assert np.isfinite(built.depth[:-1, :-1]).all()
+    expected = np.repeat(np.repeat(depth_mm / 1000, 2, axis=0), 2, axis=1)
+    # By a pixel of colour at most, which is half a pixel of depth, the ways of scaling differ.
+    assert np.nanmedian(np.abs(built.depth - expected)) <= 0.001 + 1e-6
+    assert np.nanmax(np.abs(built.depth - expected)) <= 0.081 + 1e-6
+
+
+def test_pose_of_the_camera_is_asked_for_the_stamp_of_the_image() -> None:
+    asked: list[tuple[str, int]] = []
+
+    def pose(frame: str, stamp_ns: int) -> FloatArray:
+        asked.append((frame, stamp_ns))
+        if len(asked) > 1:
+            raise InvalidInputError("TF has no frame 'odom'")
+        return shift()
+
+    counters = Counters(get_logger("frames_test"))
+    builder = FrameBuilder(counters, get_logger("frames_test"), lambda *_: None, None, pose)
+    np.testing.assert_array_equal(builder.build(messages()).fixed_from_camera, shift())
+    assert asked == [("color_frame", 5_000_000_000)]
+    assert counters.counts() == {}
+    frame = builder.build(messages())
+    assert frame is not None
+    assert frame.fixed_from_camera is None
+    assert counters.counts() == {"camera pose unknown": 1}
+
+
+@pytest.mark.parametrize(("scale", "unit"), [(1000, "millimetres"), (100, "centimetres")])
+def test_extrinsics_in_another_unit_are_counted_and_named(
+    scale: float, unit: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    wrong = np.eye(4)
+    wrong[0, 3] = 0.025 * scale
+    builder = Builder(wrong)
+    assert builder.build(messages(**unregistered())) is None
+    assert builder.counters.counts() == {"depth not registered": 1}
+    assert f"seems to be in {unit}" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("source", ["lookup", "parameter"])

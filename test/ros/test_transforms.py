@@ -9,8 +9,9 @@ import pytest
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
+from pose_perception.errors import ConfigurationError, InvalidInputError
 from pose_perception.ros.conversions import header_message, transform_message
-from pose_perception.ros.transforms import ExtrinsicsLookup, FrameTree, TransformOutput
+from pose_perception.ros.transforms import TransformInput, TransformOutput
 
 if TYPE_CHECKING:
     from conftest import Ros
@@ -24,28 +25,8 @@ def shift(x: float, y: float = 0.0, z: float = 0.0) -> np.ndarray:
     return matrix
 
 
-def test_frames_are_connected_through_their_common_ancestor() -> None:
-    turn = np.array([[0.0, -1.0, 0.0, 1.0], [1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]])
-    tree = FrameTree()
-    tree.add("base", "camera", turn)
-    tree.add("camera", "color", shift(0.1))
-    tree.add("/camera", "/depth", shift(0.0, 0.2))
-    np.testing.assert_allclose(tree.lookup("color", "depth"), shift(-0.1, 0.2), atol=1e-12)
-    np.testing.assert_allclose(tree.lookup("base", "color"), turn @ shift(0.1), atol=1e-12)
-    np.testing.assert_allclose(tree.lookup("color", "base"), np.linalg.inv(turn @ shift(0.1)), atol=1e-12)
-
-
-def test_unconnected_frames_and_cycles_give_nothing() -> None:
-    tree = FrameTree()
-    tree.add("a", "b", np.eye(4))
-    tree.add("b", "a", np.eye(4))
-    tree.add("x", "y", np.eye(4))
-    assert tree.lookup("a", "y") is None
-    assert tree.lookup("a", "unknown") is None
-
-
 def test_a_frame_is_itself_without_tf(ros: Ros) -> None:
-    np.testing.assert_array_equal(ExtrinsicsLookup(ros.add(Node("tf_user")))("camera", "camera"), np.eye(4))
+    np.testing.assert_array_equal(TransformInput(ros.add(Node("tf_user"))).extrinsics("camera", "camera"), np.eye(4))
 
 
 def test_extrinsics_come_from_static_tf(ros: Ros) -> None:
@@ -54,16 +35,16 @@ def test_extrinsics_come_from_static_tf(ros: Ros) -> None:
     publisher = node.create_publisher(tf2_msgs.TFMessage, "/tf_static", LATCHED)
     transform = transform_message(shift(0.05), "depth", header_message(0, "color"))
     publisher.publish(tf2_msgs.TFMessage(transforms=[transform]))
-    lookup = ExtrinsicsLookup(node)
-    assert ros.spin_until(lambda: lookup("color", "depth") is not None)
-    np.testing.assert_allclose(lookup("color", "depth"), shift(0.05))
-    lookup.destroy()
+    transforms = TransformInput(node)
+    assert ros.spin_until(lambda: transforms.extrinsics("color", "depth") is not None)
+    np.testing.assert_allclose(transforms.extrinsics("color", "depth"), shift(0.05))
+    transforms.destroy()
 
 
 def test_moving_joint_is_no_extrinsics(ros: Ros) -> None:
     tf2_msgs = pytest.importorskip("tf2_msgs.msg", reason="tf2_msgs comes with a complete ROS 2 only")
     node = ros.add(Node("tf_user"))
-    lookup = ExtrinsicsLookup(node)
+    transforms = TransformInput(node)
     publishers = [
         node.create_publisher(tf2_msgs.TFMessage, "/tf", 10),
         node.create_publisher(tf2_msgs.TFMessage, "/tf_static", LATCHED),
@@ -72,9 +53,48 @@ def test_moving_joint_is_no_extrinsics(ros: Ros) -> None:
         transform = transform_message(shift(0.05), child, header_message(0, "color"))
         ros.spin_until(publisher.get_subscription_count, timeout_s=1.0)
         publisher.publish(tf2_msgs.TFMessage(transforms=[transform]))
-    assert ros.spin_until(lambda: lookup("color", "marker") is not None)
+    assert ros.spin_until(lambda: transforms.extrinsics("color", "marker") is not None)
     ros.spin_for(0.2)
-    assert lookup("color", "depth") is None
+    assert transforms.extrinsics("color", "depth") is None
+
+
+def test_camera_is_where_tf_says_it_was_when_the_image_was_taken(ros: Ros) -> None:
+    tf2_msgs = pytest.importorskip("tf2_msgs.msg", reason="tf2_msgs comes with a complete ROS 2 only")
+    node = ros.add(Node("tf_user"))
+    transforms = TransformInput(node, "odom")
+    with pytest.raises(InvalidInputError, match="no frame 'odom' and no frame 'color'"):
+        transforms.fixed_from_camera("color", 0)
+    moving = node.create_publisher(tf2_msgs.TFMessage, "/tf", 10)
+    static = node.create_publisher(tf2_msgs.TFMessage, "/tf_static", LATCHED)
+    static.publish(tf2_msgs.TFMessage(transforms=[transform_message(shift(0.1), "color", header_message(0, "base"))]))
+    assert ros.spin_until(moving.get_subscription_count)
+    for stamp_ns, x in ((1_000_000_000, 1.0), (1_100_000_000, 1.2)):
+        transform = transform_message(shift(x), "base", header_message(stamp_ns, "odom"))
+        moving.publish(tf2_msgs.TFMessage(transforms=[transform]))
+    stamp_ns = 1_025_000_000
+
+    def is_known() -> bool:
+        try:
+            return transforms.fixed_from_camera("color", stamp_ns) is not None
+        except InvalidInputError:
+            return False
+
+    assert ros.spin_until(is_known)
+    np.testing.assert_allclose(transforms.fixed_from_camera("color", stamp_ns), shift(1.15), atol=1e-9)
+    with pytest.raises(InvalidInputError, match="at the time of the image"):
+        transforms.fixed_from_camera("color", 5_000_000_000)
+    transforms.destroy()
+    assert node.count_subscribers("/tf") == 0
+
+
+def test_fixed_frame_without_tf_is_a_clear_error(ros: Ros) -> None:
+    try:
+        import tf2_msgs.msg  # noqa: F401
+    except ImportError:
+        with pytest.raises(ConfigurationError, match="tf2_msgs"):
+            TransformInput(ros.add(Node("tf_user")), "odom")
+    else:
+        pytest.skip("tf2_msgs is installed")
 
 
 def test_output_reaches_tf_or_says_what_lacks(ros: Ros) -> None:

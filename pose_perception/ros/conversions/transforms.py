@@ -84,7 +84,7 @@ def matrix_from_pose(pose: Pose) -> FloatArray:
     Raises:
         InvalidInputError: the orientation is no rotation.
     """
-    return _matrix(pose.position, pose.orientation)
+    return matrix_from_numbers(_numbers(pose.position, pose.orientation))
 
 
 def pose_message(matrix: FloatArray | None) -> Pose:
@@ -102,7 +102,12 @@ def matrix_from_transform(message: TransformStamped) -> FloatArray:
     Raises:
         InvalidInputError: the rotation is none.
     """
-    return _matrix(message.transform.translation, message.transform.rotation)
+    return matrix_from_numbers(numbers_from_transform(message))
+
+
+def numbers_from_transform(message: TransformStamped) -> tuple[float, ...]:
+    """Return seven numbers: x, y, z and the quaternion x, y, z, w of `parent_from_child`, as they are."""
+    return _numbers(message.transform.translation, message.transform.rotation)
 
 
 def transform_message(parent_from_child: FloatArray, child_frame: str, parent: Header) -> TransformStamped:
@@ -112,10 +117,8 @@ def transform_message(parent_from_child: FloatArray, child_frame: str, parent: H
     return TransformStamped(header=parent, child_frame_id=child_frame, transform=transform)
 
 
-def _matrix(translation: Point | Vector3, rotation: Quaternion) -> FloatArray:
-    return matrix_from_numbers(
-        [translation.x, translation.y, translation.z, rotation.x, rotation.y, rotation.z, rotation.w]
-    )
+def _numbers(translation: Point | Vector3, rotation: Quaternion) -> tuple[float, ...]:
+    return translation.x, translation.y, translation.z, rotation.x, rotation.y, rotation.z, rotation.w
 
 
 def _quaternion_message(matrix: FloatArray) -> Quaternion:
