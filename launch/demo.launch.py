@@ -24,6 +24,7 @@ _PASSED_ON = (
     "grouping",
     "detect_every",
     "publish_tf",
+    "rep155",
     "params_file",
     "log_level",
 )
@@ -69,6 +70,9 @@ def generate_launch_description() -> LaunchDescription:
                 "detect_every", default_value="", description="Search the whole image every so many frames"
             ),
             DeclareLaunchArgument("publish_tf", default_value="true", description="Publish TF frames body_<id>"),
+            DeclareLaunchArgument(
+                "rep155", default_value="", description="Publish /humans/bodies and TF of limbs, as REP-155 says"
+            ),
             DeclareLaunchArgument(
                 "params_file",
                 default_value=str(_SHARE / "config" / "human_pose.yaml"),

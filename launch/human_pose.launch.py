@@ -23,7 +23,9 @@ _PARAMETERS = {
     "detect_every": int,
     "turn_clockwise": int,
     "publish_tf": bool,
+    "rep155": bool,
     "compressed": bool,
+    "fixed_frame": str,
 }
 # The parameters of which the argument is only the end of the name.
 _FULL_NAMES = {
@@ -31,6 +33,7 @@ _FULL_NAMES = {
     "decoding": "estimation.decoding",
     "grouping": "estimation.grouping",
     "compressed": "input.compressed",
+    "fixed_frame": "input.fixed_frame",
 }
 _TOPICS = {
     "color/image": "color_image",
@@ -69,6 +72,12 @@ def generate_launch_description() -> LaunchDescription:
                 "turn_clockwise", default_value="", description="Degrees until images are upright: 0, 90, 180 or 270"
             ),
             DeclareLaunchArgument("publish_tf", default_value="", description="Publish TF frames body_<id>"),
+            DeclareLaunchArgument(
+                "rep155", default_value="", description="Publish /humans/bodies and TF of limbs, as REP-155 says"
+            ),
+            DeclareLaunchArgument(
+                "fixed_frame", default_value="", description="TF frame with z upwards, for a camera that moves"
+            ),
             DeclareLaunchArgument(
                 "params_file",
                 default_value=str(_SHARE / "config" / "human_pose.yaml"),

@@ -189,7 +189,9 @@ def test_human_pose_is_launched_for_a_driver_with_other_topics(
         "color_camera_info": f"{camera}/rgb_info",
         "depth_image": f"{camera}/depth",
     }
-    launched = launch("human_pose.launch.py", namespace="robot", device="cpu", publish_tf="true", **topics)
+    launched = launch(
+        "human_pose.launch.py", namespace="robot", device="cpu", publish_tf="true", rep155="true", **topics
+    )
     buffer = Buffer()
     TransformListener(buffer, observer.node)
     results = observer.collect("/robot/human_pose/skeletons")
@@ -202,6 +204,11 @@ def test_human_pose_is_launched_for_a_driver_with_other_topics(
     observer.wait_for(lambda: all(buffer.can_transform(frame, body, rclpy.time.Time()) for body in bodies), launched)
     translation = buffer.lookup_transform(frame, bodies[0], rclpy.time.Time()).transform.translation
     assert 1.0 < translation.z < 4.0
+    # The limbs hang on the bodies: with REP-155's outputs the trunk ends between the shoulders.
+    trunks = [f"torso_{skeleton.id}" for skeleton in message.skeletons]
+    observer.wait_for(lambda: all(buffer.can_transform(frame, trunk, rclpy.time.Time()) for trunk in trunks), launched)
+    trunk = buffer.lookup_transform(bodies[0], trunks[0], rclpy.time.Time()).transform.translation
+    assert (abs(trunk.x) < 0.05, abs(trunk.y) < 0.15, 0.3 < trunk.z < 0.7) == (True, True, True)
 
     # With the type given it waits for the topic; without, it gives up when it has not found it within half a second.
     topic = ("/robot/human_pose/skeletons", "pose_perception/msg/SkeletonArray")

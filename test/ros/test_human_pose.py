@@ -10,6 +10,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,13 +26,14 @@ from pose_perception.msg import SkeletonArray
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 from visualization_msgs.msg import MarkerArray
 
 from pose_perception.datatypes import CameraIntrinsics, KeypointState, RgbdFrame, Skeleton
 from pose_perception.errors import ConfigurationError, WeightsError
+from pose_perception.human.joint_angles import JOINTS, joint_angles
 from pose_perception.human.pipeline import HumanConfig, HumanPipeline
-from pose_perception.human.topology import COCO_17
+from pose_perception.human.topology import BODY_33, COCO_17
 from pose_perception.nodes.human_pose import HumanPoseNode
 from pose_perception.ros.conversions import (
     matrix_from_pose,
@@ -294,6 +296,62 @@ def test_torsos_become_tf_frames(ros: Ros, camera: Camera, people: SimulatedSequ
     for name, skeleton in torsos.items():
         expected = matrix_from_pose(skeleton.torso)
         np.testing.assert_allclose(matrix_from_transform(latest[name]), expected, atol=1e-9)
+
+
+def test_people_are_bodies_of_rep_155(ros: Ros, camera: Camera, people: SimulatedSequence) -> None:
+    """Joint states, and where TF is there frames of limbs, say the same as the skeletons."""
+    watched = Watched(ros, rep155=True)
+    camera.intrinsics = people.camera
+    camera.wait_for_subscriber()
+    listener = ros.add(Node("listener"))
+    states: dict[str, JointState] = {}
+    frames: dict[str, TransformStamped] = {}
+    try:
+        from tf2_msgs.msg import TFMessage
+    except ImportError:
+        pass
+    else:
+        remember = lambda tf: frames.update((frame.child_frame_id, frame) for frame in tf.transforms)  # noqa: E731
+        listener.create_subscription(TFMessage, "/tf", remember, 10)
+        assert ros.spin_until(lambda: listener.count_publishers("/tf"))
+    for i in range(12):
+        array = watched.answers(camera, color=people.color[i], depth=people.depth_mm[i])
+        for skeleton in array.skeletons:
+            topic = f"/humans/bodies/{skeleton.id}/joint_states"
+            if topic not in states:
+                states[topic] = JointState()
+                listener.create_subscription(JointState, topic, partial(states.__setitem__, topic), 10)
+    assert len(states) == 2
+    stamp = array.header.stamp
+    assert ros.spin_until(lambda: all(state.header.stamp == stamp for state in states.values()))
+    for skeleton in skeletons_from_message(array):
+        positions, torso = skeleton.positions, skeleton.camera_from_torso
+        head = None if skeleton.head is None else skeleton.head.camera_from_head
+        expected = joint_angles(positions, BODY_33, torso, head)
+        state = states[f"/humans/bodies/{skeleton.id}/joint_states"]
+        told = dict(zip(state.name, state.position, strict=True))
+        known = {f"{name}_{skeleton.id}": angle for name, angle in zip(JOINTS, expected, strict=True) if angle == angle}
+        assert told == pytest.approx(known, abs=1e-6)
+        assert len(known) >= 8
+        if frames:
+            _check_frames(frames, skeleton)
+
+
+def _check_frames(frames: dict[str, TransformStamped], skeleton: Skeleton) -> None:
+    """The frames of one person lie in the joints."""
+    body = frames[f"body_{skeleton.id}"]
+    assert body.header.frame_id == "camera"
+    np.testing.assert_allclose(matrix_from_transform(body), skeleton.camera_from_torso, atol=1e-6)
+    checked = 0
+    for side in ("left", "right"):
+        for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle"):
+            frame = frames.get(f"{side[0]}_{part}_{skeleton.id}")
+            if frame is not None and frame.header.stamp == body.header.stamp:
+                assert frame.header.frame_id == f"body_{skeleton.id}"
+                place = (matrix_from_transform(body) @ matrix_from_transform(frame))[:3, 3]
+                np.testing.assert_allclose(place, skeleton.positions[BODY_33.index[f"{side}_{part}"]], atol=1e-6)
+                checked += 1
+    assert checked >= 4
 
 
 def test_transitions_can_be_asked_for_and_repeated(ros: Ros, camera: Camera) -> None:

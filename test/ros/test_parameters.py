@@ -18,11 +18,20 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Shutter(Config):
+    """The innermost of three."""
+
+    open: bool = option(False, "Whether it is open.")
+    rate_hz: float = option(15.0, "How often it opens [Hz].", minimum=0.0, maximum=60.0)
+
+
+@dataclass(frozen=True)
 class Lens(Config):
     """Numbers with and without a range."""
 
     radius: int = option(3, "Radius [px].", minimum=1, maximum=9)
     gain: float = option(1.0, "Gain.", minimum=0.0)
+    shutter: Shutter = Shutter()
 
 
 @dataclass(frozen=True)
@@ -47,11 +56,18 @@ def test_defaults_come_back_with_descriptions_and_ranges(ros: Ros) -> None:
     assert (descriptor.integer_range[0].from_value, descriptor.integer_range[0].to_value) == (1, 9)
     assert node.describe_parameter("lens.gain").floating_point_range[0].to_value == float("inf")
     assert "fast" in node.describe_parameter("mode").additional_constraints
+    assert node.describe_parameter("lens.shutter.open").description == "Whether it is open."
+    assert node.describe_parameter("lens.shutter.rate_hz").floating_point_range[0].to_value == 60.0
 
 
 def test_overrides_reach_nested_fields(ros: Ros) -> None:
     node = node_with(ros, lens__radius=5, mode="exact")
     assert ConfigParameters(node, Camera).read() == Camera(mode="exact", lens=Lens(radius=5))
+
+
+def test_overrides_reach_the_innermost_fields(ros: Ros) -> None:
+    node = node_with(ros, lens__shutter__open=True, lens__shutter__rate_hz=7.5)
+    assert ConfigParameters(node, Camera).read().lens.shutter == Shutter(open=True, rate_hz=7.5)
 
 
 def test_prefix_is_put_before_the_names(ros: Ros) -> None:
