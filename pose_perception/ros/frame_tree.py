@@ -13,7 +13,7 @@ import numpy as np
 
 from pose_perception.datatypes import FloatArray
 from pose_perception.errors import InvalidInputError
-from pose_perception.ros.conversions import matrix_from_numbers
+from pose_perception.geometry.se3 import matrix_from_numbers
 
 # How long transforms are kept, and how many of a frame; images are younger when they are worked on.
 _KEPT_NS, _KEPT = 5_000_000_000, 1000

@@ -17,7 +17,8 @@ from pose_perception.config import Config, option
 from pose_perception.datatypes import FloatArray
 from pose_perception.errors import ConfigurationError, InvalidInputError
 from pose_perception.geometry.registration import check_rigid
-from pose_perception.ros.conversions import matrix_from_numbers, stamp_ns
+from pose_perception.geometry.se3 import matrix_from_numbers
+from pose_perception.ros.conversions import stamp_ns
 from pose_perception.ros.counters import Counters
 from pose_perception.ros.frames import RgbdMessages
 from pose_perception.ros.synchronizer import StampSynchronizer, unpaired

@@ -27,7 +27,6 @@ from pose_perception.ros.conversions.skeletons import (
 )
 from pose_perception.ros.conversions.transforms import (
     header_message,
-    matrix_from_numbers,
     matrix_from_pose,
     matrix_from_transform,
     numbers_from_transform,
@@ -54,7 +53,6 @@ __all__ = [
     "is_distorted",
     "joint_state_message",
     "marker_array_message",
-    "matrix_from_numbers",
     "matrix_from_pose",
     "matrix_from_transform",
     "numbers_from_transform",
