@@ -21,8 +21,8 @@ APPEARANCE_SIZE = PARTS * _PER_PART
 _SIGMAS = np.tile([0.020, 0.020, 0.25, 0.015, 0.015, 0.15], PARTS)
 # Dark pixels have no reliable chromaticity: added to the sum of the three channels.
 _DARK = 60.0
-# Fewer pixels than this describe nothing.
-_FEWEST = 12
+# A smaller share of the pixels describes nothing.
+_SMALLEST_SHARE = 0.25
 # Every so many rows and columns tell the brightness of the image.
 _STRIDE = 16
 
@@ -94,4 +94,4 @@ def _statistics(features: FloatArray, counts: npt.NDArray[np.bool_]) -> FloatArr
     weight = counts[..., None] / np.maximum(number, 1)[:, None, None]
     mean = (weight * features).sum(axis=1)
     spread = np.sqrt((weight * np.square(features - mean[:, None])).sum(axis=1))
-    return np.where((number >= _FEWEST)[:, None], np.concatenate([mean, spread], axis=1), np.nan)
+    return np.where((counts.mean(axis=1) >= _SMALLEST_SHARE)[:, None], np.concatenate([mean, spread], axis=1), np.nan)

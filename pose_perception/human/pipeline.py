@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from pose_perception.config import Config, option
 from pose_perception.datatypes import CameraIntrinsics, RgbdFrame, Skeleton
 from pose_perception.errors import ConfigurationError
-from pose_perception.human.estimators.base import EstimationConfig, Estimator
+from pose_perception.human.estimators.base import EstimationConfig
 from pose_perception.human.estimators.registry import ESTIMATORS, make_estimator
-from pose_perception.human.estimators.turned import TurnedEstimator
+from pose_perception.human.estimators.turned import TurnedEstimator, turn_to_upright
 from pose_perception.human.lifting import Lifter, LiftingConfig
+from pose_perception.human.sightings import look_at
 from pose_perception.human.similarity import suppress_duplicates
 from pose_perception.human.topology import Topology
 from pose_perception.human.tracking import Tracker, TrackingConfig
@@ -36,6 +37,10 @@ class HumanConfig(Config):
         minimum=0,
         maximum=270,
     )
+    turn_by_gravity: bool = option(
+        False,
+        "Find out how far images must be turned from the camera's pose in the fixed frame, whose z axis points up.",
+    )
     estimation: EstimationConfig = field(default_factory=EstimationConfig)
     lifting: LiftingConfig = field(default_factory=LiftingConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
@@ -59,13 +64,11 @@ class HumanPipeline:
             DeviceError: the requested device is not there.
         """
         self._config = config
-        self._estimator: Estimator = make_estimator(config.estimator, config.device, config.estimation)
-        if config.turn_clockwise:
-            self._estimator = TurnedEstimator(self._estimator, config.turn_clockwise)
+        estimator = make_estimator(config.estimator, config.device, config.estimation)
+        self._estimator = TurnedEstimator(estimator, config.turn_clockwise)
         self._lifter = Lifter(self.topology, config.lifting)
         self._tracker = Tracker(self.topology, self._lifter.bones, config.tracking, config.lifting.min_score)
         self._frames_since_search = 0
-        self._search_next = True
         self._view: tuple[CameraIntrinsics, str] | None = None
         self._last_stamp_ns = 0
 
@@ -80,7 +83,7 @@ class HumanPipeline:
 
     def reset(self) -> None:
         """Forget all people, as for the first frame of another video."""
-        self._restart()
+        self._tracker.end_all()
         self._view = None
 
     def process(self, frame: RgbdFrame) -> list[Skeleton]:
@@ -89,31 +92,33 @@ class HumanPipeline:
         A stamp before that of the last frame, or another camera, is the start of another recording: those known
         before are lost, and all people are new.
         """
-        lost = self._restart() if self._is_another_recording(frame) else []
+        lost = self._tracker.end_all() if self._is_another_recording(frame) else []
         self._view, self._last_stamp_ns = (frame.camera, frame.frame_id), frame.stamp_ns
+        self._tracker.predict(frame)
+        if self._config.turn_by_gravity and frame.fixed_from_camera is not None:
+            up = frame.fixed_from_camera[2, :3]  # the fixed frame's z axis in the camera's
+            self._estimator.clockwise_deg = turn_to_upright(up, self._estimator.clockwise_deg)
         estimates = self._estimator.estimate(frame.color, self._tracker.boxes, find=self._search_is_due())
-        estimates = estimates.select(estimates.person_scores >= self._config.min_person_score)
+        weakest = min(self._config.tracking.weak_score, self._config.min_person_score)
+        estimates = estimates.select(estimates.person_scores >= weakest)
         estimates = estimates.select(
             suppress_duplicates(estimates, self._config.lifting.min_score, self._config.duplicate_similarity)
         )
-        tracks = self._tracker.associate(estimates, frame.stamp_ns)
+        sightings = look_at(frame, estimates, self.topology, self._config.lifting.min_score)
+        rows, tracks = self._tracker.associate(estimates, sightings, self._config.min_person_score)
+        estimates, sightings = estimates.select(rows), sightings.select(rows)
         bodies = self._lifter.lift(frame, estimates, [track.lengths for track in tracks])
-        skeletons = self._tracker.update(tracks, estimates, bodies, frame.stamp_ns)
-        self._search_next = len(tracks) < len(self._tracker.tracks) or not tracks
+        skeletons = self._tracker.update(tracks, estimates, sightings, bodies)
         return lost + skeletons
 
     def _is_another_recording(self, frame: RgbdFrame) -> bool:
         is_first = self._view is None
         return not is_first and (frame.stamp_ns < self._last_stamp_ns or self._view != (frame.camera, frame.frame_id))
 
-    def _restart(self) -> list[Skeleton]:
-        self._search_next = True
-        return self._tracker.end_all()
-
     def _search_is_due(self) -> bool:
         """Search at the start, when somebody is missing, and every few frames."""
         self._frames_since_search += 1
-        due = self._search_next or self._frames_since_search >= self._config.detect_every
+        due = self._tracker.misses_somebody or self._frames_since_search >= self._config.detect_every
         if due:
             self._frames_since_search = 0
         return due

@@ -1,29 +1,36 @@
-"""Identity of people over time."""
+"""Identity of people over time: through occlusion, crossing paths and short absences."""
 
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
+import numpy.typing as npt
 
 from pose_perception.config import Config, option
-from pose_perception.datatypes import FloatArray, KeypointState, PoseEstimates, Skeleton, TrackingState
-from pose_perception.human.body_model import Bone, BoneLengths
+from pose_perception.datatypes import FloatArray, PoseEstimates, RgbdFrame, Skeleton
+from pose_perception.human.association import assign, continuation_costs, pose_similarity, return_costs
+from pose_perception.human.body_model import Bone
 from pose_perception.human.lifting import LiftedBodies
-from pose_perception.human.similarity import box_overlap, keypoint_similarity
+from pose_perception.human.sightings import Sightings
+from pose_perception.human.similarity import are_doubles
+from pose_perception.human.smoothing import JointSmoother, SmoothedJoints, SmoothingConfig
 from pose_perception.human.topology import Topology
-from pose_perception.human.torso import torso_pose
+from pose_perception.human.track import Track, expect, trunk_bones, trunk_corners
+from pose_perception.human.track_motion import View
+from pose_perception.human.track_reports import lost, predicted, seen
 
 _NS = 1e-9
-# People change their speed within some tenths of a second: time constant of the velocity.
-_VELOCITY_TIME_S = 0.2
-# Over less time than this, the noise of positions looks like speed.
-_SHORTEST_STEP_S = 0.005
-# Standard deviation of a person's unforeseen acceleration, metres per square second, and of a speed nobody measured.
-_ACCELERATION_SIGMA = 2.0
-_SPEED_SIGMA = 1.0
+# Where the estimator shall look for a person who was not seen for this long is where the whole image is searched.
+_LOOK_S = 0.5
+# Somebody new who was seen once is waited for this long; and whom to take them for is put off this long, while their
+# clothes are not seen.
+_ONCE_SEEN_S, _UNDECIDED_S = 0.25, 0.7
+# A weak detection continues a track only when that was seen not longer ago, and looks like it.
+_WEAK_GAP_S, _WEAK_SIMILARITY = 0.5, 0.35
 # One counter for the whole process, so that no pipeline ever gives an identifier again.
 _numbers = itertools.count(1)
 
@@ -33,35 +40,47 @@ class TrackingConfig(Config):
     """How people are followed from frame to frame."""
 
     min_similarity: float = option(
-        0.25, "Least similarity to the last frame of the same person.", minimum=0.01, maximum=1.0
+        0.25, "Least similarity to the predicted pose of a person where there is no depth.", minimum=0.01, maximum=1.0
     )
     confirm_score: float = option(
         0.45, "A new person with at least this confidence is reported at once, others when seen again.", minimum=0.0
     )
-    max_gap_s: float = option(0.5, "How long a person who is not seen is predicted, in seconds.", minimum=0.0)
+    weak_score: float = option(
+        0.1,
+        "People below min_person_score, but not below this, may go on being followed, but are never new.",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    max_gap_s: float = option(
+        3.0, "How long a person who is not seen is predicted before they count as lost, in seconds.", minimum=0.0
+    )
+    memory_s: float = option(
+        10.0, "How long a lost person is remembered, to get the old id when they come back, in seconds.", minimum=0.0
+    )
+    smoothing: SmoothingConfig = field(default_factory=SmoothingConfig)
 
 
-@dataclass
-class Track:
-    """One person over time."""
+class Association(NamedTuple):
+    """Who goes on to be lifted.
 
-    number: int
-    lengths: BoneLengths
-    last: PoseEstimates
-    stamp_ns: int
-    hits: int = 0
-    confirmed: bool = False
-    skeleton: Skeleton | None = None
-    velocity: FloatArray = field(default_factory=lambda: np.full(3, np.nan))
+    Attributes:
+        rows: Which of the people seen, shape (M,): without those that are no person, or one twice.
+        tracks: The track of each.
+    """
 
-    @property
-    def id(self) -> str:
-        """Identifier as published."""
-        return f"p{self.number}"
+    rows: npt.NDArray[np.int64]
+    tracks: list[Track]
 
 
 class Tracker:
-    """Gives people stable identities: the best one-to-one match of this frame's people to the last frame's."""
+    """Gives people stable identities and smooth positions.
+
+    For each frame: `predict` moves everybody to its time, so that `boxes` tells the estimator where to look;
+    `associate` decides who is who; `update` takes in the positions and returns everybody.
+
+    Attributes:
+        tracks: People who are seen or predicted, and those new who are not reported yet.
+    """
 
     def __init__(self, topology: Topology, bones: tuple[Bone, ...], config: TrackingConfig, min_score: float) -> None:
         """Start with nobody.
@@ -76,152 +95,195 @@ class Tracker:
         self._bones = bones
         self._config = config
         self._min_score = min_score
+        self._smoother = JointSmoother(config.smoothing)
+        self._trunk = trunk_corners(topology)
+        self._trunk_bones = trunk_bones(topology, bones)
         self.tracks: list[Track] = []
+        self._remembered: list[Track] = []
+        self._view: View | None = None
+        self._has_pose = False
+        self._before_ns = self._stamp_ns = 0
 
     def end_all(self) -> list[Skeleton]:
-        """Drop all tracks and return those that were reported as lost."""
-        lost = [_lost(track.skeleton) for track in self.tracks if track.confirmed and track.skeleton is not None]
+        """Forget everybody and return those that were reported as lost."""
+        ended = [lost(track.skeleton) for track in self.tracks if track.confirmed and track.skeleton is not None]
         self.tracks.clear()
-        return lost
+        self._remembered.clear()
+        self._view, self._has_pose = None, False
+        self._before_ns = self._stamp_ns = 0
+        return ended
+
+    def predict(self, frame: RgbdFrame) -> None:
+        """Move everybody to the time and the view of a frame."""
+        step_s = 0.0 if self._view is None else (frame.stamp_ns - self._stamp_ns) * _NS
+        for track in self.tracks + self._remembered:
+            track.predict(step_s, fades=track.stamp_ns < self._stamp_ns)
+        last_pose = self._view.pose if self._view is not None and self._has_pose else None
+        self._view = View.of(frame, last_pose)
+        if not self._has_pose and frame.fixed_from_camera is not None:
+            # From now on positions are in the fixed frame: the camera stood still until it was known to move.
+            self._has_pose = True
+            for track in self.tracks + self._remembered:
+                track.move(self._view.pose)
+        self._before_ns, self._stamp_ns = self._stamp_ns, frame.stamp_ns
 
     @property
     def boxes(self) -> FloatArray:
-        """Where the people were seen last, shape (N, 4), px."""
-        return np.concatenate([track.last.boxes for track in self.tracks]) if self.tracks else np.empty((0, 4))
+        """Where people should be who were seen a moment ago, (x0, y0, x1, y1) with shape (N, 4), px."""
+        if self._view is None:
+            return np.empty((0, 4))
+        recent = [track for track in self.tracks if track.gap_s(self._stamp_ns) <= _LOOK_S]
+        return np.array([track.moved(self._view)[1] for track in recent]).reshape(-1, 4)
 
-    def associate(self, estimates: PoseEstimates, stamp_ns: int) -> list[Track]:
-        """Return the track of each person of this frame; people without one get a new track, which `update` keeps.
+    @property
+    def misses_somebody(self) -> bool:
+        """Whether there is nobody yet, or somebody whom the last frame did not show or whose place is not known."""
+        return not self.tracks or any(
+            track.stamp_ns < self._before_ns or track.gap_s(self._stamp_ns) > _LOOK_S for track in self.tracks
+        )
 
-        Who was not seen for longer than `max_gap_s` cannot be known again by place and shape.
+    def associate(self, estimates: PoseEstimates, sightings: Sightings, min_person_score: float) -> Association:
+        """Decide who is who.
+
+        Args:
+            estimates: N people of the frame given to `predict`.
+            sightings: What is seen of them.
+            min_person_score: Below this confidence people may only be those who were followed already.
         """
-        matches: dict[int, Track] = {}
-        recent = [t for t in self.tracks if (stamp_ns - t.stamp_ns) * _NS <= self._config.max_gap_s]
-        if recent and len(estimates):
-            last = _concatenate([track.last for track in recent])
-            similarity = 0.7 * keypoint_similarity(estimates, last, self._min_score)
-            similarity += 0.3 * box_overlap(estimates.boxes, last.boxes)
-            for row, column in zip(*linear_sum_assignment(-similarity), strict=True):
-                if similarity[row, column] >= self._config.min_similarity:
-                    matches[int(row)] = recent[column]
-        return [
-            matches.get(row) or Track(next(_numbers), BoneLengths(self._bones), estimates.select([row]), stamp_ns)
-            for row in range(len(estimates))
-        ]
+        strong = estimates.person_scores >= min_person_score
+        matches = self._continue(estimates, sightings, strong)
+        unknown = [row for row in np.flatnonzero(strong).tolist() if row not in matches]
+        doubles = are_doubles(estimates, sightings.centers, unknown, sorted(matches), self._min_score)
+        unknown = [row for row, is_double in zip(unknown, doubles, strict=True) if not is_double]
+        undecided = [row for row, track in matches.items() if strong[row] and not track.confirmed]
+        matches |= self._return(sightings, sorted(unknown + undecided), matches)
+        for row in unknown:
+            if row not in matches:
+                matches[row] = Track.begin(next(_numbers), self._bones, estimates.select([row]), self._stamp_ns)
+        rows = sorted(matches)
+        return Association(np.array(rows, dtype=np.int64), [matches[row] for row in rows])
+
+    def _continue(
+        self, estimates: PoseEstimates, sightings: Sightings, strong: npt.NDArray[np.bool_]
+    ) -> dict[int, Track]:
+        """Return the tracks that go on, by row: the strong detections choose first, as in ByteTrack.
+
+        Zhang et al., ByteTrack: Multi-Object Tracking by Associating Every Detection Box, ECCV 2022, algorithm 1.
+        """
+        tracks = [track for track in self.tracks if track.gap_s(self._stamp_ns) <= self._config.max_gap_s]
+        if not tracks or not len(estimates):
+            return {}
+        assert self._view is not None
+        known = expect(tracks, self._view, self._stamp_ns, self._trunk_bones)
+        similarity = pose_similarity(estimates, known, self._min_score)
+        costs = continuation_costs(similarity, sightings, known, self._config.min_similarity)
+        pairs = assign(np.where(strong[:, None], costs, np.inf))
+        confirmed = np.array([track.confirmed for track in tracks])
+        usable = confirmed & (known.gaps_s <= _WEAK_GAP_S)
+        usable[[column for _, column in pairs]] = False
+        pairs += assign(np.where(~strong[:, None] & usable & (similarity >= _WEAK_SIMILARITY), costs, np.inf))
+        return {row: tracks[column] for row, column in pairs}
+
+    def _return(self, sightings: Sightings, rows: list[int], matches: dict[int, Track]) -> dict[int, Track]:
+        """Return the tracks of people who come back, by row; a new track that was theirs meanwhile is dropped.
+
+        Args:
+            sightings: People of the frame.
+            rows: Which of them are not known, or not reported yet.
+            matches: Tracks found so far, by row.
+        """
+        away = self._away(matches.values())
+        if not away or not rows:
+            return {}
+        assert self._view is not None
+        known = expect(away, self._view, self._stamp_ns, self._trunk_bones)
+        found = {rows[i]: away[j] for i, j in assign(return_costs(sightings.select(rows), known))}
+        for row, track in found.items():
+            if row in matches and matches[row] in self.tracks:
+                self.tracks.remove(matches[row])
+            if track in self._remembered:
+                self._remembered.remove(track)
+                self.tracks.append(track)
+        return found
+
+    def _away(self, present: Iterable[Track]) -> list[Track]:
+        """Return reported people who are not among those present, and not away for too long."""
+        numbers = {track.number for track in present}
+        longest_s = self._config.max_gap_s + self._config.memory_s
+        everybody = [track for track in self.tracks + self._remembered if track.gap_s(self._stamp_ns) <= longest_s]
+        return [track for track in everybody if track.confirmed and track.number not in numbers]
 
     def update(
-        self, tracks: list[Track], estimates: PoseEstimates, bodies: LiftedBodies, stamp_ns: int
+        self, tracks: list[Track], estimates: PoseEstimates, sightings: Sightings, bodies: LiftedBodies
     ) -> list[Skeleton]:
         """Take in a frame and return everyone: seen, predicted, and those just lost.
 
         Args:
             tracks: Track of each of the N people, from `associate`.
             estimates: The N people.
+            sightings: What is seen of them.
             bodies: Their positions.
-            stamp_ns: Time of the frame.
         """
-        self.tracks += [track for track in tracks if track.skeleton is None]
+        for track in tracks:
+            if track not in self.tracks:
+                self.tracks.append(track)
+        self._observe(tracks, estimates, sightings, bodies)
+        for track in tracks:
+            is_sure = track.hits > 1 or track.last.person_scores[0] >= self._config.confirm_score
+            track.confirmed |= bool(is_sure and not self._is_undecided(track, tracks))
+        return self._report(tracks)
+
+    def _observe(
+        self, tracks: list[Track], estimates: PoseEstimates, sightings: Sightings, bodies: LiftedBodies
+    ) -> None:
+        """Move tracks to what was seen of them."""
+        assert self._view is not None
+        view = self._view
+        elapsed_s = np.array([track.gap_s(self._stamp_ns) for track in tracks])
+        positions = view.to_reference(bodies.positions)
+        covariances = view.covariances_to_reference(bodies.covariances)
+        joints = self._smoother.smooth(
+            [track.joints for track in tracks],
+            SmoothedJoints(positions, covariances, bodies.states),
+            view.origin,
+            elapsed_s,
+        )
+        sighted = view.to_reference(sightings.centers)
         for row, track in enumerate(tracks):
-            track.hits += 1
-            track.confirmed |= bool(track.hits > 1 or estimates.person_scores[row] >= self._config.confirm_score)
-            _observe(track, estimates.select([row]), bodies, row, stamp_ns, self._topology)
-        seen = {track.number for track in tracks}
+            person = estimates.select([row])
+            track.see(person, sightings, row, self._stamp_ns, self._min_score)
+            if elapsed_s[row] > 0 or track.motion is None:  # the same moment twice tells nothing new
+                track.locate(positions[row], covariances[row], sighted[row], self._trunk)
+            track.mark(view)
+            track.positions, track.covariances = joints.positions[row], joints.covariances[row]
+            scores = np.where(bodies.impossible[row], 0.0, person.scores[0])
+            is_flat = track.vote(bool(bodies.flat[row]), self._stamp_ns)
+            track.skeleton = seen(track, joints, row, scores, view, is_flat, self._topology)
+
+    def _is_undecided(self, track: Track, present: list[Track]) -> bool:
+        """Return whether a new person may be one who was away, as long as the clothes are not seen."""
+        if track.confirmed or track.looks.any() or (self._stamp_ns - track.born_ns) * _NS > _UNDECIDED_S:
+            return False
+        return any(track.may_be(other, self._stamp_ns) for other in self._away(present))
+
+    def _report(self, tracks: list[Track]) -> list[Skeleton]:
+        """Return everybody's skeleton, and forget those who are away for too long."""
+        assert self._view is not None
+        present = {track.number for track in tracks}
         skeletons = []
         for track in list(self.tracks):
-            skeleton = track.skeleton
-            if track.number not in seen:
-                skeleton = _predict(track, stamp_ns, self._config.max_gap_s, self._topology)
-                if skeleton.tracking_state == TrackingState.LOST or not track.confirmed:
+            gap_s = track.gap_s(self._stamp_ns)
+            if track.number in present:
+                skeletons += [track.skeleton] if track.confirmed else []
+            elif not track.confirmed:
+                if gap_s > _ONCE_SEEN_S:
                     self.tracks.remove(track)
-            if track.confirmed and skeleton is not None:
-                skeletons.append(skeleton)
+            elif gap_s <= self._config.max_gap_s:
+                skeletons.append(predicted(track, self._view, self._topology))
+            else:
+                skeletons.append(lost(track.skeleton))
+                self.tracks.remove(track)
+                self._remembered.append(track)
+        longest_s = self._config.max_gap_s + self._config.memory_s
+        self._remembered = [t for t in self._remembered if t.gap_s(self._stamp_ns) <= longest_s]
         return skeletons
-
-
-def _observe(
-    track: Track, estimate: PoseEstimates, bodies: LiftedBodies, row: int, stamp_ns: int, topology: Topology
-) -> None:
-    """Move a track to what was seen of it."""
-    positions, impossible = bodies.positions[row], bodies.impossible[row]
-    torso = torso_pose(positions, topology)
-    if track.skeleton is not None:
-        track.velocity = _updated_velocity(track, positions, (stamp_ns - track.stamp_ns) * _NS)
-    track.last, track.stamp_ns = estimate, stamp_ns
-    track.skeleton = Skeleton(
-        id=track.id,
-        score=float(estimate.person_scores[0]),
-        tracking_state=TrackingState.TRACKED,
-        box=estimate.boxes[0],
-        pixels=estimate.pixels[0],
-        scores=np.where(impossible, 0.0, estimate.scores[0]),
-        positions=positions,
-        covariances=bodies.covariances[row],
-        states=bodies.states[row],
-        velocity=track.velocity,
-        camera_from_torso=torso,
-    )
-
-
-def _updated_velocity(track: Track, positions: FloatArray, elapsed_s: float) -> FloatArray:
-    """Return the body's velocity from the joints that both frames have, shape (3,), m/s; NaN when they are too few."""
-    assert track.skeleton is not None
-    if elapsed_s < _SHORTEST_STEP_S:
-        return track.velocity
-    moved = positions - track.skeleton.positions
-    common = np.isfinite(moved).all(axis=1)
-    if common.sum() < 3:
-        return np.full(3, np.nan)
-    # The median joint: waving arms do not move the body.
-    newest = np.median(moved[common], axis=0) / elapsed_s
-    if np.isnan(track.velocity).any():
-        return newest
-    return track.velocity + (1 - np.exp(-elapsed_s / _VELOCITY_TIME_S)) * (newest - track.velocity)
-
-
-def _predict(track: Track, stamp_ns: int, max_gap_s: float, topology: Topology) -> Skeleton:
-    """Return a track that this frame does not show: carried on with its velocity, less certain the longer it lasts."""
-    last = track.skeleton
-    assert last is not None
-    gap_s = (stamp_ns - track.stamp_ns) * _NS
-    if gap_s > max_gap_s:
-        return _lost(last)
-    speed_sigma = _SPEED_SIGMA if np.isnan(track.velocity).any() else 0.0
-    variance = np.square(speed_sigma * gap_s) + np.square(0.5 * _ACCELERATION_SIGMA * gap_s**2)
-    positions = last.positions + np.nan_to_num(track.velocity) * gap_s
-    known = last.states != KeypointState.MISSING
-    return Skeleton(
-        id=last.id,
-        score=last.score,
-        tracking_state=TrackingState.PREDICTED,
-        box=last.box,
-        pixels=np.full_like(last.pixels, np.nan),
-        scores=np.zeros_like(last.scores),
-        positions=positions,
-        covariances=last.covariances + np.eye(3) * variance,
-        states=np.where(known, KeypointState.INFERRED, KeypointState.MISSING).astype(np.uint8),
-        velocity=track.velocity,
-        camera_from_torso=torso_pose(positions, topology),
-    )
-
-
-def _lost(last: Skeleton) -> Skeleton:
-    """Return the last word on a person: nothing is known of them any more."""
-    return replace(
-        last,
-        tracking_state=TrackingState.LOST,
-        pixels=np.full_like(last.pixels, np.nan),
-        scores=np.zeros_like(last.scores),
-        positions=np.full_like(last.positions, np.nan),
-        covariances=np.full_like(last.covariances, np.nan),
-        states=np.full_like(last.states, KeypointState.MISSING),
-        velocity=np.full(3, np.nan),
-        camera_from_torso=None,
-    )
-
-
-def _concatenate(estimates: list[PoseEstimates]) -> PoseEstimates:
-    return PoseEstimates(
-        *(
-            np.concatenate([getattr(e, name) for e in estimates])
-            for name in ("pixels", "scores", "boxes", "person_scores", "world")
-        )
-    )
