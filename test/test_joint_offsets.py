@@ -75,8 +75,20 @@ def test_missing_joints_stay_missing_and_spoil_no_others() -> None:
     pixels = np.random.default_rng(0).uniform(0, 400, (1, len(BODY_33), 2))
     hips = [BODY_33.index[f"{side}_hip"] for side in ("left", "right")]
     pixels[0, hips] = np.nan
+    pixels[0, :5] = [200, -100]  # the head is above
     moved = _OFFSETS.centered(pixels)
     assert np.array_equal(np.isnan(moved), np.isnan(pixels))
     # Without hips, shoulders still move down: a table in front of them must not lift them by centimetres.
     shoulder = BODY_33.index["left_shoulder"]
     assert moved[0, shoulder, 1] > pixels[0, shoulder, 1]
+
+
+@pytest.mark.parametrize("turn_deg", [0, 90, 180, 270])
+def test_hips_that_are_not_seen_lie_away_from_the_head_however_the_camera_is_turned(turn_deg: int) -> None:
+    pixels = np.full((1, len(BODY_33), 2), np.nan)
+    points = {"nose": (0, -60), "left_shoulder": (40, 0), "right_shoulder": (-40, 0)}
+    turn = Rotation.from_rotvec([0, 0, np.deg2rad(turn_deg)]).as_matrix()[:2, :2]
+    for name, point in points.items():
+        pixels[0, BODY_33.index[name]] = turn @ point
+    corners = _OFFSETS.trunk(pixels)[0]
+    assert np.allclose(corners @ turn, [(40, 0), (-40, 0), (40, 80), (-40, 80)])

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from pose_perception.datatypes import FloatArray
 from pose_perception.human.depth_evidence import sample_patches
-from pose_perception.human.joint_offsets import complete_trunk
+from pose_perception.human.joint_offsets import JointOffsets
 from pose_perception.human.topology import Topology
 
 # Standard deviation that a flat surface may have, metres: plus camera noise, which grows with the square of the
@@ -30,9 +30,7 @@ class FlatnessTest:
     """Looks whether the depth of whole people lies in one plane."""
 
     def __init__(self, topology: Topology) -> None:
-        self._corners = np.array(
-            [topology.index[f"{side}_{part}"] for part in ("shoulder", "hip") for side in ("left", "right")]
-        )
+        self._offsets = JointOffsets(topology)
         limbs = np.array([[topology.index[end] for end in limb] for limb in topology.limbs])
         self._starts, self._ends = limbs.T
 
@@ -46,7 +44,7 @@ class FlatnessTest:
         Returns:
             Shape (N,). False also where too little depth is there to tell.
         """
-        corners = complete_trunk(pixels[:, self._corners])
+        corners = self._offsets.trunk(pixels)
         on = np.concatenate(
             [pixels, (pixels[:, self._starts] + pixels[:, self._ends]) / 2, _trunk_grid(corners)], axis=1
         )

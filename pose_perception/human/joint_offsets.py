@@ -36,6 +36,8 @@ _DEPTHS_M = {
 # arm (0.3 m).
 _SHOULDER_SHIFT, _HIP_SHIFT, _ELBOW_SHIFT = 0.048, 0.024, 0.043
 _SIDES = ("left", "right")
+_FACE = ("nose", "left_eye", "right_eye", "left_ear", "right_ear")
+_IMAGE_DOWN = np.array([0.0, 1.0])
 
 
 class JointOffsets:
@@ -49,6 +51,8 @@ class JointOffsets:
         self._shoulders, self._hips, self._elbows = (
             np.array([topology.index[f"{side}_{part}"] for side in _SIDES]) for part in ("shoulder", "hip", "elbow")
         )
+        self._knees = np.array([topology.index[f"{side}_knee"] for side in _SIDES])
+        self._face = np.array([topology.index[name] for name in _FACE])
 
     @property
     def mean_depths(self) -> FloatArray:
@@ -76,6 +80,21 @@ class JointOffsets:
         offsets = np.einsum("nks,ks->nk", shares, self._depths)
         return np.where(np.isfinite(offsets), offsets, self.mean_depths)
 
+    def trunk(self, pixels: FloatArray) -> FloatArray:
+        """Return left and right shoulder, left and right hip of keypoints (N, K, 2) with shape (N, 4, 2), px.
+
+        Those that are not seen are filled in, below or above the others as the head or the knees tell, in whatever
+        direction the camera is turned.
+        """
+        corners = pixels[:, np.concatenate([self._shoulders, self._hips])]
+        shoulders, hips = _middle(corners[:, :2]), _middle(corners[:, 2:])
+        down = shoulders - _middle(pixels[:, self._face])
+        down = np.where(np.isfinite(down), down, _middle(pixels[:, self._knees]) - hips)
+        length = np.linalg.norm(down, axis=1, keepdims=True)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            down = np.where(length > 0, down / length, _IMAGE_DOWN)
+        return complete_trunk(corners, down)
+
     def centered(self, pixels: FloatArray) -> FloatArray:
         """Move keypoints from where networks mark joints to where their rotation centres appear.
 
@@ -85,7 +104,7 @@ class JointOffsets:
         Returns:
             Shape (N, K, 2), px.
         """
-        corners = complete_trunk(pixels[:, np.concatenate([self._shoulders, self._hips])])
+        corners = self.trunk(pixels)
         trunk = corners[:, 2:] - corners[:, :2]
         upper_arm = pixels[:, self._elbows] - pixels[:, self._shoulders]
         moved = pixels.copy()
@@ -95,16 +114,27 @@ class JointOffsets:
         return moved
 
 
-def complete_trunk(corners: FloatArray) -> FloatArray:
+def _middle(points: FloatArray) -> FloatArray:
+    """Return the mean of the finite points (N, S, 2) with shape (N, 2); NaN where there is none."""
+    known = np.isfinite(points).all(axis=2)
+    count = known.sum(axis=1, keepdims=True)
+    mean = np.where(known[..., None], points, 0).sum(axis=1) / np.maximum(count, 1)
+    return np.where(count > 0, mean, np.nan)
+
+
+def complete_trunk(corners: FloatArray, down: FloatArray | None = None) -> FloatArray:
     """Fill in corners of the trunk that are not seen.
 
     Args:
         corners: Left shoulder, right shoulder, left hip, right hip with shape (N, 4, 2), px; NaN when not seen.
+        down: Direction from the head to the feet of each person in the image, shape (N, 2), unit length; None for
+            people who are upright in it.
 
     Returns:
         Corners with shape (N, 4, 2): hips below the shoulders by their width when only these are seen, and the other
         way round; a single one of a pair counts for both.
     """
+    down = np.tile(_IMAGE_DOWN, (len(corners), 1)) if down is None else down
     corners = corners.copy()
     for pair in (corners[:, :2], corners[:, 2:]):  # views
         seen = np.isfinite(pair).all(axis=2)
@@ -114,5 +144,5 @@ def complete_trunk(corners: FloatArray) -> FloatArray:
     for known, missing, direction in ((shoulders, hips, 1.0), (hips, shoulders, -1.0)):
         width = np.linalg.norm(known[:, 0] - known[:, 1], axis=1)
         lacks = np.isnan(missing).any(axis=(1, 2))
-        missing[lacks] = known[lacks] + np.array([0.0, 1.0]) * direction * width[lacks, None, None]
+        missing[lacks] = known[lacks] + direction * (width[:, None] * down)[lacks, None]
     return corners

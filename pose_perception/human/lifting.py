@@ -14,42 +14,22 @@ from pose_perception.datatypes import FloatArray, KeypointState, PoseEstimates, 
 from pose_perception.geometry.camera import rays
 from pose_perception.human.body_model import BoneLengths, bones_of
 from pose_perception.human.body_solver import BodyProblem, BodySolution, solve_bodies, with_bone_lengths
-from pose_perception.human.depth_evidence import choose_layer, sample_patches, trunk_depth
 from pose_perception.human.estimators.agreement import keypoint_sigmas
 from pose_perception.human.flatness import FlatnessTest
-from pose_perception.human.joint_offsets import JointOffsets, complete_trunk
+from pose_perception.human.joint_depth import FREE_SPACE_M, TRUNK, JointDepths
+from pose_perception.human.joint_offsets import JointOffsets
 from pose_perception.human.landmarks import DISTANCE_SPREAD, RELATIVE_SIGMA_M, depth_from_landmarks, rotate_to_view
 from pose_perception.human.topology import Topology
 from pose_perception.human.torso import torso_pose
 
-_TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
-# How far from its expected depth the seen surface of a keypoint may lie, metres. The expectation comes from the
-# trunk and the network's landmarks, whose errors grow along the limbs.
-_REACH_M = {"shoulder": 0.30, "hip": 0.30, "elbow": 0.45, "knee": 0.45, "ankle": 0.60, "heel": 0.60, "foot_index": 0.60}
-_HAND_REACH_M = 0.70
-_HAND = ("wrist", "index", "pinky", "thumb")
-_FACE_REACH_M = 0.35
 # Standard deviation of the expected depth, as a part of this reach.
 _GUESS_SIGMA = 0.4
-# The chest's surface to its middle, metres.
-_TRUNK_HALF_THICKNESS_M = 0.10
-# Half the side of a depth patch, metres: inside of a forearm, and inside of a finger or an eye socket.
-_PATCH_RADIUS_M = 0.025
-_SMALL_PATCH_RADIUS_M = 0.012
-_LARGE_PARTS = ("ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle", "heel")
-# Standard deviation of a surface-to-joint offset between people and directions, metres.
-_OFFSET_SIGMA_M = 0.02
-# Depth noise of a stereo camera at 1 m; it grows with the square of the depth (Intel RealSense D400 datasheet: RMS
-# error below 2 % at 2 m is the guaranteed limit, a few millimetres at 1 m are typical).
-_SENSOR_SIGMA_AT_1M = 0.003
 # Error of the network's relative depth along a bone: a part of the bone's length.
 _RELATIVE_SIGMA = 0.35
 # A measured depth that the solution does not believe at least this far is not called measured. The weight is
 # Geman-McClure's: 0.4 is reached at a residual of 7.6 cm.
 _BELIEVED = 0.4
-# A keypoint less certain than this, metres across the view, does not say which surface is that of the joint, and one
-# less certain than the second is no position at all when the surface does not confirm it.
-_TRUSTED_SIGMA_M = 0.10
+# A keypoint less certain than this, metres across the view, is no position when no surface confirms it.
 _PLAUSIBLE_SIGMA_M = 0.08
 # A joint that cannot be measured is mostly one that cannot be seen, so that its keypoint is a guess, too: least
 # standard deviation across the view, metres. From simulated people (docs/simulation.md), such that errors over
@@ -59,8 +39,6 @@ _INFERRED_SIGMA_FACTOR = 1.2
 # A bone that differs from its length by more than this part of it, and this distance, is no bone of this person.
 _POSSIBLE_STRETCH = 0.35
 _POSSIBLE_ERROR_M = 0.05
-# A joint that nothing measures cannot be this far in front of the surface that the camera sees there.
-_FREE_SPACE_M = 0.15
 # A bone teaches its length only when this part of it lies across the view, where depth noise matters little.
 _LATERAL_PART = 0.6
 
@@ -97,22 +75,6 @@ class LiftedBodies(NamedTuple):
     flat: npt.NDArray[np.bool_]
 
 
-class _Evidence(NamedTuple):
-    """What the depth image says of each keypoint; all with shape (N, K), metres, NaN where there is nothing.
-
-    Attributes:
-        depth: Of the joint centre.
-        sigma: Its standard deviation.
-        seen: The nearest surface there, whoever's it is.
-        nearest: A surface in front of which the joint cannot be, because it would be seen there.
-    """
-
-    depth: FloatArray
-    sigma: FloatArray
-    seen: FloatArray
-    nearest: FloatArray
-
-
 class Lifter:
     """Finds the metric position of each keypoint, or says that it is not known."""
 
@@ -124,12 +86,8 @@ class Lifter:
         self._topology = topology
         self._offsets = JointOffsets(topology)
         self._is_flat = FlatnessTest(topology)
-        self._trunk = np.array([topology.index[name] for name in _TRUNK])
-        parts = [name.split("_", 1)[-1] for name in topology.keypoints]
-        self._reach = np.array([_HAND_REACH_M if p in _HAND else _REACH_M.get(p, _FACE_REACH_M) for p in parts])
-        self._is_limb = ~np.isin(np.arange(len(topology)), self._trunk)
-        is_small = ~np.isin(parts, _LARGE_PARTS)
-        self._patch_radius = np.where(is_small, _SMALL_PATCH_RADIUS_M, _PATCH_RADIUS_M)
+        self._trunk = np.array([topology.index[name] for name in TRUNK])
+        self._depths = JointDepths(topology, config.min_depth, config.max_depth)
 
     def lift(self, frame: RgbdFrame, estimates: PoseEstimates, lengths: Sequence[BoneLengths]) -> LiftedBodies:
         """Lift all people of a frame and learn their bone lengths.
@@ -151,13 +109,13 @@ class Lifter:
         if frame.depth is None:
             depth = depth_from_landmarks(view, estimates.scores, relative)
             return self._lift_without_depth(view, depth, self._across(estimates, frame, depth))
-        expected = self._expected_depth(frame, pixels, relative)
+        expected = self._depths.expected(frame, pixels, relative)
         across = self._across(estimates, frame, expected)
-        evidence = self._measure(frame, pixels, expected, self._offsets.depths(view, trunks), across)
+        evidence = self._depths.measure(frame, pixels, expected, self._offsets.depths(view, trunks), across)
         problem = BodyProblem(
             rays=view,
             guess=np.nan_to_num(expected, nan=1.0),
-            guess_sigma=_GUESS_SIGMA * self._reach,
+            guess_sigma=_GUESS_SIGMA * self._depths.reach,
             measured=evidence.depth,
             measured_sigma=evidence.sigma,
             nearest=evidence.nearest,
@@ -170,7 +128,7 @@ class Lifter:
         )
         solution = solve_bodies(problem)
         impossible = self._impossible(view * solution.depth[..., None], solution.weight, problem.lengths)
-        impossible |= (solution.weight < _BELIEVED) & (evidence.seen > solution.depth + _FREE_SPACE_M)
+        impossible |= (solution.weight < _BELIEVED) & (evidence.seen > solution.depth + FREE_SPACE_M)
         states = self._states(solution, np.isfinite(expected), across, impossible)
         self._learn(view * evidence.depth[..., None], states, estimates.scores, lengths)
         flat = self._is_flat(frame.depth, pixels)
@@ -197,34 +155,6 @@ class Lifter:
             return by_score
         by_estimator = estimates.pixel_sigmas * depth / frame.camera.fx
         return np.where(np.isfinite(by_estimator), by_estimator, by_score)
-
-    def _expected_depth(self, frame: RgbdFrame, pixels: FloatArray, relative: FloatArray) -> FloatArray:
-        """Return where the joints should be by the trunk and the network, shape (N, K), metres; NaN if unknown."""
-        trunk = trunk_depth(frame.depth, complete_trunk(pixels[:, self._trunk])) + _TRUNK_HALF_THICKNESS_M
-        trunk = np.where(np.isnan(trunk), _typical_depth(frame.depth, pixels), trunk)
-        is_usable = (trunk > self._config.min_depth + _TRUNK_HALF_THICKNESS_M) & (trunk < self._config.max_depth)
-        trunk = np.where(is_usable, trunk, np.nan)
-        trunk_relative = _mean_of_finite(relative[:, self._trunk, 2])
-        offset = np.nan_to_num(relative[..., 2] - trunk_relative[:, None])
-        return trunk[:, None] + offset
-
-    def _measure(
-        self, frame: RgbdFrame, pixels: FloatArray, expected: FloatArray, offsets: FloatArray, across: FloatArray
-    ) -> _Evidence:
-        people, keypoints = expected.shape
-        surface = expected - offsets
-        radius = np.clip(self._patch_radius * frame.camera.fx / np.nan_to_num(expected, nan=2.0), 1.5, 15.0)
-        samples = sample_patches(frame.depth, pixels.reshape(-1, 2), radius.ravel())
-        samples[(samples < self._config.min_depth) | (samples > self._config.max_depth)] = np.nan
-        chosen = choose_layer(samples, surface.ravel(), np.tile(self._reach, people), np.tile(self._is_limb, people))
-        anything = np.full(surface.size, np.inf)
-        seen = choose_layer(samples, surface.ravel(), anything, anything > 0).depth.reshape(people, keypoints)
-        depth = np.where(across < _TRUSTED_SIGMA_M, chosen.depth.reshape(people, keypoints), np.nan)
-        spread = chosen.sigma.reshape(people, keypoints)
-        sensor = _SENSOR_SIGMA_AT_1M * np.square(depth)
-        sigma = np.sqrt(np.square(spread) + np.square(sensor) + _OFFSET_SIGMA_M**2)
-        is_occluder = seen < expected + _FREE_SPACE_M
-        return _Evidence(depth + offsets, sigma, seen, np.where(is_occluder, seen, np.nan))
 
     def _states(
         self,
@@ -295,16 +225,6 @@ class Lifter:
             person.learn(sample, good)
 
 
-def _typical_depth(depth: npt.NDArray[np.float32], pixels: FloatArray) -> FloatArray:
-    """Return the median depth around each person's keypoints with shape (N,), metres: for those without a trunk."""
-    people, keypoints = pixels.shape[:2]
-    samples = sample_patches(depth, pixels.reshape(-1, 2), np.full(people * keypoints, 2.0)).reshape(people, -1)
-    result = np.full(people, np.nan)
-    seen = np.isfinite(samples).any(axis=1)
-    result[seen] = np.nanmedian(samples[seen], axis=1)
-    return result
-
-
 def _covariances(view: FloatArray, sigma: FloatArray, across: FloatArray, states: npt.NDArray[np.uint8]) -> FloatArray:
     """Return covariances (N, K, 3, 3): along the ray from the solver, across it from the keypoint's error."""
     inferred = states == KeypointState.INFERRED
@@ -314,11 +234,6 @@ def _covariances(view: FloatArray, sigma: FloatArray, across: FloatArray, states
     covariances = outer * np.square(along)[..., None, None] + np.eye(3) * np.square(across)[..., None, None]
     covariances[states == KeypointState.MISSING] = np.nan
     return covariances
-
-
-def _mean_of_finite(values: FloatArray) -> FloatArray:
-    finite = np.isfinite(values)
-    return np.where(finite, values, 0).sum(axis=1) / np.maximum(finite.sum(axis=1), 1)
 
 
 def _all_missing(people: int, keypoints: int) -> LiftedBodies:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from pose_perception.datatypes import FloatArray, PoseEstimates, RgbdFrame
 from pose_perception.geometry.camera import rays
 from pose_perception.human.appearance import APPEARANCE_SIZE, brightness, describe
-from pose_perception.human.lifting import complete_trunk
+from pose_perception.human.joint_offsets import complete_trunk
 from pose_perception.human.topology import Topology
 
 _CORNERS = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
