@@ -8,7 +8,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import Point
 from mcap.reader import make_reader
 from mcap_ros2.decoder import DecoderFactory
-from pose_perception.msg import Keypoint, Skeleton, SkeletonArray
+from pose_perception.msg import Hand, Keypoint, Skeleton, SkeletonArray
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
@@ -18,7 +18,9 @@ from pose_perception.ros.recorder import BagWriter, message_definition
 
 def test_messages_are_read_back_with_the_schemas_in_the_file(tmp_path: Path) -> None:
     keypoint = Keypoint(score=0.5, state=Keypoint.MEASURED, position=Point(x=1.0, y=2.0, z=3.0))
-    skeletons = SkeletonArray(header=Header(frame_id="cam"), skeletons=[Skeleton(id="p1", keypoints=[keypoint])])
+    hand = Hand(side=Hand.RIGHT, landmarks=[keypoint] * 21)
+    people = [Skeleton(id="p1", keypoints=[keypoint], hands=[hand])]
+    skeletons = SkeletonArray(header=Header(frame_id="cam"), skeletons=people)
     status = DiagnosticStatus(level=DiagnosticStatus.WARN, name="n", values=[KeyValue(key="a", value="b")])
     info = CameraInfo(width=640, k=[600.0] + [0.0] * 8)
     with BagWriter(tmp_path / "sub" / "a.mcap") as writer:
@@ -31,6 +33,7 @@ def test_messages_are_read_back_with_the_schemas_in_the_file(tmp_path: Path) -> 
         found = {item.channel.topic: item for item in reader.iter_decoded_messages()}
     read = found["/skeletons"].decoded_message
     assert (read.skeletons[0].id, read.skeletons[0].keypoints[0].position.z) == ("p1", 3.0)
+    assert read.skeletons[0].hands[0].landmarks[20].position.z == 3.0
     assert found["/diagnostics"].decoded_message.status[0].values[0].value == "b"
     assert (found["/camera_info"].decoded_message.width, found["/camera_info"].decoded_message.k[0]) == (640, 600.0)
     assert found["/skeletons"].schema.name == "pose_perception/msg/SkeletonArray"
@@ -41,8 +44,9 @@ def test_every_type_of_one_topic_is_defined_once() -> None:
     text = message_definition("pose_perception/msg/SkeletonArray")
     used = [line.removeprefix("MSG: ") for line in text.splitlines() if line.startswith("MSG: ")]
     assert sorted(used) == [
-        *("builtin_interfaces/Time", "geometry_msgs/Point", "geometry_msgs/Pose", "geometry_msgs/Quaternion"),
-        *("geometry_msgs/Vector3", "pose_perception/Keypoint", "pose_perception/Skeleton", "std_msgs/Header"),
+        *("builtin_interfaces/Time", "geometry_msgs/Point", "geometry_msgs/Pose"),
+        *("geometry_msgs/PoseWithCovariance", "geometry_msgs/Quaternion", "geometry_msgs/Vector3"),
+        *("pose_perception/Hand", "pose_perception/Keypoint", "pose_perception/Skeleton", "std_msgs/Header"),
     ]
 
 
