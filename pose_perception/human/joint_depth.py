@@ -26,11 +26,14 @@ _TRUNK_HALF_THICKNESS_M = 0.10
 _PATCH_RADIUS_M = 0.025
 _SMALL_PATCH_RADIUS_M = 0.012
 _LARGE_PARTS = ("ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle", "heel")
-# Standard deviation of a surface-to-joint offset between people and directions, metres.
-_OFFSET_SIGMA_M = 0.02
-# Depth noise of a stereo camera at 1 m; it grows with the square of the depth (Intel RealSense D400 datasheet: RMS
-# error below 2 % at 2 m is the guaranteed limit, a few millimetres at 1 m are typical).
-_SENSOR_SIGMA_AT_1M = 0.003
+# Standard deviation of a surface-to-joint offset between people and directions, metres: what the fit of
+# `joint_offsets` leaves.
+_OFFSET_SIGMA_M = 0.015
+# Depth noise of a stereo camera at 1 m, of the median of a patch; it grows with the square of the depth (Intel
+# RealSense D400 datasheet: RMS error below 2 % at 2 m is the guaranteed limit, a few millimetres at 1 m are typical).
+_SENSOR_SIGMA_AT_1M = 0.002
+# The depth of a patch is uncertain by this part of its spread: limbs are round, and the keypoint may lie aside.
+_SPREAD_PART = 0.5
 # A keypoint less certain than this, metres across the view, does not say which surface is that of the joint.
 _TRUSTED_SIGMA_M = 0.10
 # A surface this far behind where a joint is expected does not hide it: it is what the camera sees beside the person.
@@ -106,7 +109,7 @@ class JointDepths:
         depth = np.where(across < _TRUSTED_SIGMA_M, chosen.depth.reshape(people, keypoints), np.nan)
         spread = chosen.sigma.reshape(people, keypoints)
         sensor = _SENSOR_SIGMA_AT_1M * np.square(depth)
-        sigma = np.sqrt(np.square(spread) + np.square(sensor) + _OFFSET_SIGMA_M**2)
+        sigma = np.sqrt(np.square(_SPREAD_PART * spread) + np.square(sensor) + _OFFSET_SIGMA_M**2)
         is_occluder = seen < expected + FREE_SPACE_M
         return JointEvidence(depth + offsets, sigma, seen, np.where(is_occluder, seen, np.nan))
 

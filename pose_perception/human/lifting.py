@@ -31,11 +31,20 @@ _RELATIVE_SIGMA = 0.35
 _BELIEVED = 0.4
 # A keypoint less certain than this, metres across the view, is no position when no surface confirms it.
 _PLAUSIBLE_SIGMA_M = 0.08
+# Eyes are placed better than hips, of which the picture shows nothing: factors on the standard deviation of keypoints
+# across the view, by the part. All of these from simulated people (docs/simulation.md), such that errors over standard
+# deviations have unit variance.
+_ACROSS_FACTORS = {
+    **dict.fromkeys(("nose", "eye", "mouth", "eye_inner", "eye_outer"), 0.3),
+    **dict.fromkeys(("ear", "elbow", "wrist", "knee"), 0.5),
+    **dict.fromkeys(("ankle", "heel"), 0.65),
+    **dict.fromkeys(("shoulder", "hip", "foot_index"), 0.8),
+}
 # A joint that cannot be measured is mostly one that cannot be seen, so that its keypoint is a guess, too: least
-# standard deviation across the view, metres. From simulated people (docs/simulation.md), such that errors over
-# standard deviations have unit variance.
-_INFERRED_ACROSS_SIGMA_M = 0.090
-_INFERRED_SIGMA_FACTOR = 1.2
+# standard deviation across the view, metres.
+_INFERRED_ACROSS_SIGMA_M = 0.115
+# Factors on the solver's standard deviation of the depth.
+_MEASURED_SIGMA_FACTOR, _INFERRED_SIGMA_FACTOR = 0.85, 1.2
 # A bone that differs from its length by more than this part of it, and this distance, is no bone of this person.
 _POSSIBLE_STRETCH = 0.35
 _POSSIBLE_ERROR_M = 0.05
@@ -87,6 +96,8 @@ class Lifter:
         self._offsets = JointOffsets(topology)
         self._is_flat = FlatnessTest(topology)
         self._trunk = np.array([topology.index[name] for name in TRUNK])
+        parts = [name.split("_", 1)[-1] if "_" in name else name for name in topology.keypoints]
+        self._across_factors = np.array([_ACROSS_FACTORS.get(part, 1.0) for part in parts])
         self._depths = JointDepths(topology, config.min_depth, config.max_depth)
 
     def lift(self, frame: RgbdFrame, estimates: PoseEstimates, lengths: Sequence[BoneLengths]) -> LiftedBodies:
@@ -182,7 +193,7 @@ class Lifter:
     ) -> LiftedBodies:
         """Turn depths into positions that carry how they are known, and let the bones have their lengths."""
         depth = np.where(states == KeypointState.MISSING, np.nan, solution.depth)
-        covariances = _covariances(problem.rays, solution.sigma, across, states)
+        covariances = _covariances(problem.rays, solution.sigma, across * self._across_factors, states)
         positions = with_bone_lengths(
             problem.rays * depth[..., None],
             covariances,
@@ -228,7 +239,7 @@ class Lifter:
 def _covariances(view: FloatArray, sigma: FloatArray, across: FloatArray, states: npt.NDArray[np.uint8]) -> FloatArray:
     """Return covariances (N, K, 3, 3): along the ray from the solver, across it from the keypoint's error."""
     inferred = states == KeypointState.INFERRED
-    along = np.where(inferred, _INFERRED_SIGMA_FACTOR, 1.0) * sigma
+    along = np.where(inferred, _INFERRED_SIGMA_FACTOR, _MEASURED_SIGMA_FACTOR) * sigma
     across = np.where(inferred, np.maximum(_INFERRED_ACROSS_SIGMA_M, across), across)
     outer = view[..., :, None] * view[..., None, :]
     covariances = outer * np.square(along)[..., None, None] + np.eye(3) * np.square(across)[..., None, None]
