@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -15,13 +16,15 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from pose_perception.datatypes import Skeleton
+from pose_perception.datatypes import CameraIntrinsics, Skeleton
+from pose_perception.errors import InvalidInputError
 from pose_perception.evaluation.images import ImageCounts
 from pose_perception.evaluation.stream import StreamStatistics
 from pose_perception.human.drawing import draw_skeletons
 from pose_perception.human.topology import BODY_33, COCO_17
 from pose_perception.msg import SkeletonArray
 from pose_perception.ros.conversions import (
+    camera_from_info,
     color_from_message,
     compressed_color_message,
     skeletons_from_message,
@@ -66,6 +69,7 @@ class Monitor(Node):
         self._recording = recording
         self._images: OrderedDict[int, Image | CompressedImage] = OrderedDict()
         self._picture: tuple[int, Image | CompressedImage, SkeletonArray] | None = None
+        self._camera: CameraIntrinsics | None = None
         self._image_counts = ImageCounts()
         self._counts: dict[str, int] = {}
         self._connected = False
@@ -98,7 +102,7 @@ class Monitor(Node):
             return False
         _, image, message = self._picture
         drawn = draw_skeletons(
-            color_from_message(image), skeletons_from_message(message), _TOPOLOGIES[message.topology]
+            color_from_message(image), skeletons_from_message(message), _TOPOLOGIES[message.topology], self._camera
         )
         return cv2.imwrite(str(path), cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
 
@@ -116,6 +120,8 @@ class Monitor(Node):
 
     def _on_camera(self, topic: str, message: CameraInfo) -> None:
         self._image_counts.add_sent(stamp_ns(message.header))
+        with contextlib.suppress(InvalidInputError):
+            self._camera = camera_from_info(message)
         self._record(topic, message)
 
     def _on_truth(self, topic: str, message: SkeletonArray) -> None:
