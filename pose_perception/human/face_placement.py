@@ -27,9 +27,9 @@ _MEASURED_WIDTH_SPREAD = 0.04
 _LEARNED_WIDTH_SPREAD = 0.02
 # Standard deviations of the turn of a face that looks at the camera, about the axes of its view (right, down, away),
 # radians; of one that looks elsewhere by this angle they are twice as large, and of one of this height by half as much
-# again. From simulated people.
-_TURN_SIGMAS = np.deg2rad([3.0, 2.2, 1.1])
-_TURNED_AWAY_RAD = np.deg2rad(50.0)
+# again. From simulated people; the nod is a little less certain with real ones.
+_TURN_SIGMAS = np.deg2rad([4.0, 2.5, 1.2])
+_TURNED_AWAY_RAD = np.deg2rad(45.0)
 _SMALL_PX = 25.0
 # The sellion across the view: the network's place of it on the face, metres, and in the image, px.
 _ACROSS_SIGMA_M, _ACROSS_SIGMA_PX = 0.004, 0.5
@@ -60,6 +60,8 @@ class Faces(NamedTuple):
         views: Where they were looked at.
         shapes: Landmarks with shape (N, 468, 3) in the axes of the views, as parts of the distance, from the sellion.
         rays: To the landmarks with shape (N, 468, 3) in the camera's axes: times the distance they are positions.
+        rotations: view_from_head with shape (N, 3, 3).
+        away: Angle between where each face looks and the direction to the camera with shape (N,), radians.
         by_size: Distance that the size of each face suggests with shape (N,), metres.
         measured: Distance by the depth image.
     """
@@ -67,6 +69,8 @@ class Faces(NamedTuple):
     views: FaceViews
     shapes: FloatArray
     rays: FloatArray
+    rotations: FloatArray
+    away: FloatArray
     by_size: FloatArray
     measured: FaceDistances
 
@@ -102,7 +106,9 @@ def measure_faces(frame: RgbdFrame, landmarks: FloatArray, views: FaceViews, siz
     for size, width in zip(sizes, seen_widths * measured.distance, strict=True):
         if np.isfinite(width):
             size.learn(float(width))
-    return Faces(views, shapes, rays, by_size, measured)
+    rotations = head_rotations(shapes)
+    away = np.arccos(np.clip(-rotations[:, 2, 0], -1.0, 1.0))
+    return Faces(views, shapes, rays, rotations, away, by_size, measured)
 
 
 def place_faces(
@@ -122,11 +128,10 @@ def place_faces(
     distance = np.where(is_measured, faces.measured.distance, inferred.distance)
     sigma = np.where(is_measured, faces.measured.sigma, inferred.sigma)
     positions = faces.rays * distance[:, None, None]
-    in_view = head_rotations(faces.shapes)
     poses = np.tile(np.eye(4), (len(sizes), 1, 1))
-    poses[:, :3, :3] = faces.views.camera_from_view @ in_view
+    poses[:, :3, :3] = faces.views.camera_from_view @ faces.rotations
     poses[:, :3, 3] = positions[:, SELLION]
-    covariances = _covariances(faces, in_view, distance, sigma, focal)
+    covariances = _covariances(faces, distance, sigma, focal)
     heads = [HeadPose(pose, covariance, HeadSource.FACE) for pose, covariance in zip(poses, covariances, strict=True)]
     return PlacedFaces(heads, positions)
 
@@ -144,14 +149,11 @@ def _infer_distances(faces: Faces, sizes: Sequence[FaceSize], heads: Sequence[He
     return FaceDistances(weighted / information, 1 / np.sqrt(information))
 
 
-def _covariances(
-    faces: Faces, in_view: FloatArray, distance: FloatArray, sigma: FloatArray, focal: float
-) -> FloatArray:
+def _covariances(faces: Faces, distance: FloatArray, sigma: FloatArray, focal: float) -> FloatArray:
     """Return covariances of the poses with shape (N, 6, 6)."""
     heights, rays = focal * face_heights(faces.shapes), faces.rays[:, SELLION]
     across = np.hypot(_ACROSS_SIGMA_M, _ACROSS_SIGMA_PX * distance / focal)
-    away = np.arccos(np.clip(-in_view[:, 2, 0], -1.0, 1.0))
-    factor = (1 + (away / _TURNED_AWAY_RAD) ** 3) * np.hypot(1, _SMALL_PX / np.maximum(heights, 1e-9))
+    factor = (1 + (faces.away / _TURNED_AWAY_RAD) ** 4) * np.hypot(1, _SMALL_PX / np.maximum(heights, 1e-9))
     axes = faces.views.camera_from_view
     covariances = np.zeros((len(distance), 6, 6))
     covariances[:, :3, :3] = np.square(sigma)[:, None, None] * rays[:, :, None] * rays[:, None]

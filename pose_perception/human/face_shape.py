@@ -21,10 +21,7 @@ _UPPER = np.array([10, 151, 9, 8, 33, 133, 263, 362])
 _LOWER = np.array([2, 98, 327, 164])
 # From the base of the nose to the forehead is not straight up when a head looks straight ahead, radians: calibrated
 # with simulated people; the network's faces of real people have that shape within 1 degree.
-_LEANS_BACK_RAD = np.deg2rad(-6.0)
-# The network takes heads that look up or down for more level than they are: it sees 0.84 of simulated people's nods.
-# Whether it does so with real ones nobody measured, so not all of that is given back.
-_NOD_GAIN = 0.15
+_LEANS_BACK_RAD = np.deg2rad(-4.5)
 _FOREHEAD, _CHIN = 10, 152
 # Between the temples, where the middle of the head is, seen from the front.
 _TEMPLES = np.array([127, 356, 234, 454])
@@ -50,20 +47,16 @@ def head_rotations(shapes: FloatArray) -> FloatArray:
     """Return how heads are turned: x out of the face, y to the person's left, z up.
 
     Args:
-        shapes: Landmarks in the axes of their views with shape (N, 468, 3), at any scale.
+        shapes: Landmarks with shape (N, 468, 3) in any axes and at any scale.
 
     Returns:
-        Rotations with shape (N, 3, 3) whose columns are the axes of the head, in the axes of the views.
+        Rotations with shape (N, 3, 3) whose columns are the axes of the head, in the axes of the shapes.
     """
     left = _unit((shapes[:, _LEFT] - shapes[:, _RIGHT]).sum(axis=1))
     forward = _unit(np.cross(left, shapes[:, _UPPER].mean(axis=1) - shapes[:, _LOWER].mean(axis=1)))
     up = np.cross(forward, left)
     cos, sin = np.cos(_LEANS_BACK_RAD), np.sin(_LEANS_BACK_RAD)
-    seen = np.stack([cos * forward + sin * up, left, cos * up - sin * forward], axis=2)
-    nod = _NOD_GAIN * np.arcsin(np.clip(seen[:, 1, 0], -1.0, 1.0))  # downwards: y of a view points down
-    cos, sin, zero, one = np.cos(nod), np.sin(nod), np.zeros_like(nod), np.ones_like(nod)
-    about_x = np.stack([one, zero, zero, zero, cos, -sin, zero, sin, cos], axis=1).reshape(-1, 3, 3)
-    return about_x @ seen
+    return np.stack([cos * forward + sin * up, left, cos * up - sin * forward], axis=2)
 
 
 def face_widths(shapes: FloatArray) -> FloatArray:
