@@ -57,7 +57,8 @@ def test_visible_keypoints_lie_right_behind_their_own_body(scene: Scene, moments
         [n.split("_")[-1] in ("nose", "eye", "ear", "heel") or "foot" in n for n in scene.keypoint_names]
     )
     seen = 0
-    for picture, positions, visible, *_ in moments:
+    for moment in moments:
+        picture, positions, visible = moment.picture, moment.positions, moment.visible
         u, v = pixels(positions)
         for person, name in zip(*np.nonzero(visible), strict=True):
             row, column = v[person, name], u[person, name]
@@ -73,8 +74,8 @@ def test_visible_keypoints_lie_right_behind_their_own_body(scene: Scene, moments
 
 def test_left_and_right_are_those_of_the_person(scene: Scene, moments: list[Moment]) -> None:
     left, right = (scene.keypoint_names.index(f"{side}_shoulder") for side in ("left", "right"))
-    for _, positions, *_ in moments:
-        assert (positions[:, left, 0] > positions[:, right, 0]).all()
+    for moment in moments:
+        assert (moment.positions[:, left, 0] > moment.positions[:, right, 0]).all()
 
 
 def test_bones_keep_their_length(scene: Scene, moments: list[Moment]) -> None:

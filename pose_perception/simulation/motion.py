@@ -31,6 +31,8 @@ _DETOUR = (0.10, 0.08, 0.0)
 _POINTING_STRETCH = 0.94
 _WAVE_HZ = 1.4
 _WAVE_AMPLITUDE = (0.17, 0.0, 0.02)
+# The arm that waves all the time does so at about this rate: with whole waves in a loop.
+_WAVING_HZ = 1.5
 # Amplitudes of quiet standing and looking around.
 _SWAY_M = (0.015, 0.010)
 _TRUNK_RAD = np.deg2rad((2.0, 1.5, 5.0))
@@ -53,7 +55,8 @@ class Motion:
     Args:
         rng: Source of the choices.
         duration_s: Length of the loop; the motion at this time equals that at 0.
-        kind: One of `GESTURES`, `mixed` for all of them, or `still`.
+        kind: One of `GESTURES`, `mixed` for all of them, `waving` for one arm that waves without a pause, `rest`
+            for arms that hang, or `still` for no motion at all.
     """
 
     def __init__(self, rng: np.random.Generator, duration_s: float, kind: str) -> None:
@@ -61,7 +64,12 @@ class Motion:
         self._still = kind == "still"
         names = GESTURES if kind == "mixed" else (kind,)
         self._hang = {side: _key("hang", rng) for side in ("left", "right")}
-        self._gestures = {side: [] if self._still else self._plan(rng, names, side) for side in ("left", "right")}
+        rests = kind in ("still", "rest", "waving")
+        self._gestures = {side: [] if rests else self._plan(rng, names, side) for side in ("left", "right")}
+        self._waving, self._waving_hz = "", max(1, round(_WAVING_HZ * duration_s)) / duration_s
+        if kind == "waving":
+            self._waving = str(rng.choice(("left", "right")))
+            self._hang[self._waving] = _key("wave", rng)
         # Two harmonics of the loop for each of eight small motions: whole cycles, so that the loop closes.
         cycles = np.maximum(1, np.round(duration_s * rng.uniform(0.12, 0.35, (8, 2))))
         self._frequencies = 2 * np.pi * cycles / duration_s
@@ -92,6 +100,8 @@ class Motion:
 
     def _arm(self, side: str, time_s: float) -> ArmPose:
         state = self._hang[side].copy()
+        if side == self._waving:
+            state[:3] += np.sin(2 * np.pi * self._waving_hz * time_s) * np.array(_WAVE_AMPLITUDE)
         for gesture in self._gestures[side]:
             progress = (time_s - gesture.start_s) / gesture.length_s
             if not 0 < progress < 1:

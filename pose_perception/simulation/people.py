@@ -45,8 +45,8 @@ _SHAPES = {
     "height": (0.35, 0.6),
     "proportions": (0.45, 0.8),
 }
-# Half the thickness of a wrist and the air between it and the trunk.
-_WRIST_M = 0.055
+WRIST_M = 0.055
+"""Half the thickness of a wrist and the air between it and the trunk."""
 
 
 @dataclass(frozen=True)
@@ -166,4 +166,4 @@ def _trunk(vertices: FloatArray, part_names: npt.NDArray[np.str_]) -> tuple[Floa
     height = vertices[:, 2]
     hips = np.isin(part_names, ["torso", "thigh"]) & (height > -0.12) & (height < 0.2)
     low, high = vertices[hips].min(axis=0), vertices[hips].max(axis=0)
-    return (low + high) / 2 * (1, 1, 0), (high - low) / 2 * (1, 1, 0) + (_WRIST_M, _WRIST_M, 1)
+    return (low + high) / 2 * (1, 1, 0), (high - low) / 2 * (1, 1, 0) + (WRIST_M, WRIST_M, 1)

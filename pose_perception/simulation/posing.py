@@ -20,6 +20,7 @@ from pose_perception.simulation.kinematics import (
     unit,
 )
 from pose_perception.simulation.landmarks import SIDES
+from pose_perception.simulation.legs import FootPose, stand, step
 from pose_perception.simulation.people import Body
 
 # Share of the trunk's turn that each vertebra has reached, from the pelvis up, and the same for neck and head.
@@ -35,9 +36,6 @@ _FOREARM_TWIST = {"lowerarm01": 0.15, "lowerarm02": 0.6, "wrist": 1.0}
 _MAX_TWIST_RAD = np.deg2rad(85.0)
 _RELAXED_CURL_RAD = np.deg2rad(14.0)
 _FIST_CURL_RAD = np.deg2rad(78.0)
-# Share of its straight length to which a leg is stretched in quiet standing.
-_LEG_STRETCH = 0.995
-_STANCE_M = 0.015
 _PUSH_SHARPNESS = 8
 # Columns: out of the face, to the left, up; in the frame of a body at rest (x to its left, y backwards, z up).
 _HEAD_AXES = np.array([[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
@@ -62,19 +60,23 @@ class ArmPose:
 
 @dataclass(frozen=True)
 class Pose:
-    """A standing body.
+    """A body on its feet, or on a seat.
 
     Attributes:
         sway: Shift of the pelvis over the feet with shape (2,): to the left, backwards, metres.
         trunk: Rotation vector of the trunk against the pelvis with shape (3,), radians.
         head: Rotation vector of the head against the trunk with shape (3,), radians.
         arms: `left` and `right`.
+        feet: `left` and `right`; None for someone who stands.
+        pelvis_rad: Turn of the pelvis about the vertical; the trunk does not follow. Only for those who step.
     """
 
     sway: FloatArray
     trunk: FloatArray
     head: FloatArray
     arms: dict[str, ArmPose]
+    feet: dict[str, FootPose] | None = None
+    pelvis_rad: float = 0.0
 
 
 class Posed(NamedTuple):
@@ -106,10 +108,11 @@ def pose_body(body: Body, pose: Pose) -> Posed:
         pose: What it does.
     """
     rig = body.rig
-    root = _pelvis(body, pose.sway)
-    rotations = _trunk(pose)
-    for side in SIDES:
-        rotations |= _leg(body, side, root)
+    if pose.feet is None:
+        root, rotations = stand(body, pose.sway)
+    else:
+        root, rotations = step(body, pose.sway, pose.feet, pose.pelvis_rad)
+    rotations |= _trunk(pose)
     # The trunk first: the arms start from the shoulders that it carries, and these from the girdle that follows them.
     for side in SIDES:
         rotations |= _girdle(body, side, pose.arms[side], rotations["spine01"])
@@ -123,28 +126,6 @@ def pose_body(body: Body, pose: Pose) -> Posed:
     head[:3, 3] = body.sellion.positions(vertices, heads)[0]
     hands = body.hands.positions(vertices, heads).reshape(2, -1, 3)
     return Posed(vertices, body.keypoints(vertices, heads), hands, head)
-
-
-def _pelvis(body: Body, sway: FloatArray) -> FloatArray:
-    """Position of the pelvis that leaves the knees slightly bent and the soles on the floor."""
-    hip, ankle = (body.rig.head(f"{bone}.L") for bone in ("upperleg01", "foot"))
-    reach = _LEG_STRETCH * sum(body.limbs["left_leg"].lengths)
-    height = np.sqrt(reach**2 - _STANCE_M**2 - (ankle[1] - hip[1]) ** 2)
-    return np.array([sway[0], sway[1], height - hip[2] + ankle[2] - _sole(body)])
-
-
-def _sole(body: Body) -> float:
-    return float(body.vertices[:, 2].min())
-
-
-def _leg(body: Body, side: str, root: FloatArray) -> dict[str, FloatArray]:
-    suffix = SIDES[side]
-    hip, ankle = (body.rig.head(f"{bone}.{suffix}") for bone in ("upperleg01", "foot"))
-    outward = np.sign(hip[0])
-    target = np.array([hip[0] + outward * _STANCE_M, ankle[1], ankle[2] - _sole(body)])
-    upper, lower = body.limbs[f"{side}_leg"].solve(root + hip, target, np.array([0.15 * outward, -1.0, 0.0]))
-    bones = {"upperleg01": upper, "lowerleg01": lower, "foot": np.eye(3)}
-    return {f"{bone}.{suffix}": rotation for bone, rotation in bones.items()}
 
 
 def _trunk(pose: Pose) -> dict[str, FloatArray]:

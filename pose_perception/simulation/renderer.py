@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,8 @@ from pose_perception.datatypes import CameraIntrinsics
 from pose_perception.simulation.kinematics import FloatArray, unit
 from pose_perception.simulation.landmarks import Landmarks
 from pose_perception.simulation.people import Body
-from pose_perception.simulation.room import build_room, room_albedo
+from pose_perception.simulation.props import Thing
+from pose_perception.simulation.room import Poster, Room, RoomTexture, build_room
 
 # Directions towards the lamps in the room (x right, y away from the camera, z up) and their strength; the rest of the
 # light comes from the ceiling and, weaker, from the floor.
@@ -41,7 +43,7 @@ class Rendering(NamedTuple):
 
 
 class Renderer:
-    """Renders people in a room that does not change; the room is rendered once.
+    """Renders people and things in a room; the room is rendered again only when the camera has moved.
 
     Args:
         camera: Intrinsics.
@@ -49,45 +51,60 @@ class Renderer:
         bodies: The people.
         farthest_m: Depth of the farthest person, metres.
         rng: Source of the room's texture.
+        things: What else moves; belongs to nobody.
+        room: Another room than the usual one.
+        poster: What hangs on its wall.
     """
 
     def __init__(
         self,
         camera: CameraIntrinsics,
         camera_from_world: FloatArray,
-        bodies: list[Body],
+        bodies: Sequence[Body],
         farthest_m: float,
         rng: np.random.Generator,
+        things: Sequence[Thing] = (),
+        room: Room | None = None,
+        poster: Poster | None = None,
     ) -> None:
         self._camera = camera
-        self._camera_from_world = camera_from_world
         u, v = np.meshgrid(np.arange(camera.width), np.arange(camera.height))
         # Not normalised: with z = 1 the length along the ray is the depth.
         self._rays = np.stack([(u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, np.ones(u.shape)], axis=-1)
         self._rays = self._rays.astype(np.float32)
-        starts = np.cumsum([0] + [len(body.vertices) for body in bodies])
-        self._faces = np.concatenate([body.faces + start for body, start in zip(bodies, starts, strict=False)])
-        self._people = np.repeat(np.arange(1, len(bodies) + 1), [len(body.vertices) for body in bodies])
-        self._colors = np.concatenate([body.colors for body in bodies])
-        self._reflectance = np.concatenate([body.reflectance for body in bodies])
-        self._parts = np.concatenate([body.parts for body in bodies])
+        meshes: list[Body | Thing] = [*bodies, *things]
+        counts = [len(mesh.vertices) for mesh in meshes]
+        starts = np.cumsum([0, *counts])
+        self._faces = np.concatenate([mesh.faces + start for mesh, start in zip(meshes, starts, strict=False)])
+        self._people = np.repeat([*range(1, len(bodies) + 1), *[0] * len(things)], counts)
+        self._colors = np.concatenate([mesh.colors for mesh in meshes])
+        self._reflectance = np.concatenate([mesh.reflectance for mesh in meshes])
+        nobody = [np.zeros(len(thing.vertices), np.uint8) for thing in things]
+        self._parts = np.concatenate([*(body.parts for body in bodies), *nobody])
         self._skeletons = [body.skeleton for body in bodies]
         corners = self._faces.ravel()
         triangles = np.repeat(np.arange(len(self._faces)), 3)
         self._vertex_from_face = sparse.csr_matrix(
             (np.ones(len(corners), np.float32), (corners, triangles)), shape=(starts[-1], len(self._faces))
         )
-        self._room = self._render_room(farthest_m, rng)
+        self._room, self._texture = room or build_room(farthest_m), RoomTexture(rng, poster)
+        self._look_from(camera_from_world)
 
-    def render(self, vertices: list[FloatArray]) -> Rendering:
+    def render(self, vertices: list[FloatArray], camera_from_world: FloatArray | None = None) -> Rendering:
         """Render one moment.
 
         Args:
-            vertices: Posed vertices of each person in the camera's frame with shape (V, 3), metres.
+            vertices: Posed vertices of each person and then of each thing in the camera's frame with shape (V, 3),
+                metres.
+            camera_from_world: Pose of the room in the camera's frame with shape (4, 4), when it has changed.
         """
+        if camera_from_world is not None and not np.array_equal(camera_from_world, self._camera_from_world):
+            self._look_from(camera_from_world)
         points = np.concatenate(vertices).astype(np.float32)
-        picture = Rendering(*(layer.copy() for layer in self._room))
+        picture = Rendering(*(layer.copy() for layer in self._empty))
         window = self._window(points)
+        if not picture.depth[window].size:
+            return picture
         depth, faces, weights = _cast(points, self._faces, self._rays[window])
         nearer = depth < picture.depth[window]
         corners, weights = self._faces[faces[nearer]], weights[nearer]
@@ -154,20 +171,21 @@ class Renderer:
             light = light + strength * np.clip(world @ direction, 0, None)
         return np.clip(255 * albedo * light[..., None], 0, 255).astype(np.uint8)
 
-    def _render_room(self, farthest_m: float, rng: np.random.Generator) -> Rendering:
-        room = build_room(farthest_m)
-        rotation, shift = self._camera_from_world[:3, :3], self._camera_from_world[:3, 3]
+    def _look_from(self, camera_from_world: FloatArray) -> None:
+        """Render the empty room."""
+        self._camera_from_world = camera_from_world
+        room, rotation, shift = self._room, camera_from_world[:3, :3], camera_from_world[:3, 3]
         vertices = room.vertices @ rotation.T + shift
         depth, faces, _ = _cast(vertices.astype(np.float32), room.faces, self._rays)
         seen = np.isfinite(depth)
         world = (self._rays[seen] * depth[seen][:, None] - shift) @ rotation
-        corners = vertices[room.faces[faces[seen]]]
-        normals = unit(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
+        corners = vertices[room.faces]
+        normals = unit(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))[faces[seen]]
         # The sides of a box face both ways, as seen from inside the room.
         facing = _facing(normals, self._rays[seen])
         normals = np.where(facing[:, None] < 0, -normals, normals)
         shape = depth.shape
-        picture = Rendering(
+        self._empty = Rendering(
             color=np.zeros((*shape, 3), np.uint8),
             depth=depth,
             instances=np.zeros(shape, np.uint8),
@@ -175,9 +193,8 @@ class Renderer:
             facing=np.zeros(shape, np.float32),
             reflectance=np.full(shape, 0.9, np.float32),
         )
-        picture.color[seen] = self._shade(room_albedo(world, room.materials[faces[seen]], rng), normals)
-        picture.facing[seen] = np.abs(facing)
-        return picture
+        self._empty.color[seen] = self._shade(self._texture.albedo(world, room.materials[faces[seen]]), normals)
+        self._empty.facing[seen] = np.abs(facing)
 
 
 def _facing(normals: FloatArray, rays: FloatArray) -> FloatArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -29,7 +30,28 @@ class Room(NamedTuple):
     materials: npt.NDArray[np.int64]
 
 
-_MATERIALS = ("wall", "side_wall", "floor", "wood", "metal", "cloth")
+class Block(NamedTuple):
+    """An upright box between two corners (3,), metres."""
+
+    material: str
+    low: tuple[float, float, float]
+    high: tuple[float, float, float]
+
+
+class Poster(NamedTuple):
+    """A picture on a wall that faces the camera.
+
+    Attributes:
+        albedo: With shape (rows, columns, 3), 0 to 1.
+        low, high: Corners (x, y, z) in the room, metres; y is that of its surface.
+    """
+
+    albedo: FloatArray
+    low: FloatArray
+    high: FloatArray
+
+
+_MATERIALS = ("wall", "side_wall", "floor", "wood", "metal", "cloth", "board", "poster")
 _ALBEDO = np.array(
     [
         (0.72, 0.70, 0.64),
@@ -38,20 +60,57 @@ _ALBEDO = np.array(
         (0.58, 0.42, 0.26),
         (0.42, 0.45, 0.48),
         (0.55, 0.30, 0.26),
+        (0.46, 0.52, 0.50),
+        (1.0, 1.0, 1.0),
     ]
 )
 
 
-def build_room(farthest_m: float) -> Room:
-    """Make a room that leaves space behind people who stand up to `farthest_m` metres away."""
-    wall = farthest_m + _WALL_M
-    w, h = _HALF_WIDTH_M, _HEIGHT_M
+# The poster is as thick as a canvas on a frame.
+_POSTER_M = 0.02
+
+
+def wall_m(farthest_m: float) -> float:
+    """Distance of the back wall for people who stand up to `farthest_m` metres away."""
+    return farthest_m + _WALL_M
+
+
+def build_room(
+    farthest_m: float, half_width_m: float = _HALF_WIDTH_M, blocks: Sequence[Block] = (), poster: Poster | None = None
+) -> Room:
+    """Make a room that leaves space behind people who stand up to `farthest_m` metres away.
+
+    Args:
+        farthest_m: Distance of the farthest person.
+        half_width_m: Half the distance of the side walls, at least that of the usual room.
+        blocks: What else stands in the room.
+        poster: Hangs on the back wall; the furniture in front of it is left out.
+    """
+    wall = wall_m(farthest_m)
+    w, h = max(_HALF_WIDTH_M, half_width_m), _HEIGHT_M
+    walls = [
+        Block("wall", (-w, wall, 0), (w, wall + 0.1, h)),
+        Block("side_wall", (-w - 0.1, _FRONT_M, 0), (-w, wall, h)),
+        Block("side_wall", (w, _FRONT_M, 0), (w + 0.1, wall, h)),
+        Block("side_wall", (-w, _FRONT_M, h), (w, wall, h + 0.1)),
+        Block("floor", (-w, _FRONT_M, -0.1), (w, wall, 0)),
+    ]
+    furniture = _furniture(wall)
+    if poster is not None:
+        (left, front, low), (right, _, high) = poster.low, poster.high
+        furniture = [block for block in furniture if block.high[0] < left or block.low[0] > right]
+        furniture.append(Block("poster", (left, front, low), (right, front + _POSTER_M, high)))
+    boxes = [*walls, *furniture, *blocks]
+    corners = [
+        np.array(np.meshgrid(*zip(box.low, box.high, strict=True), indexing="ij")).reshape(3, 8).T for box in boxes
+    ]
+    faces = np.concatenate([_BOX_FACES + 8 * i for i in range(len(boxes))])
+    materials = np.repeat([_MATERIALS.index(box.material) for box in boxes], len(_BOX_FACES))
+    return Room(np.concatenate(corners), faces, materials)
+
+
+def _furniture(wall: float) -> list[Block]:
     boxes = [
-        ("wall", (-w, wall, 0), (w, wall + 0.1, h)),
-        ("side_wall", (-w - 0.1, _FRONT_M, 0), (-w, wall, h)),
-        ("side_wall", (w, _FRONT_M, 0), (w + 0.1, wall, h)),
-        ("side_wall", (-w, _FRONT_M, h), (w, wall, h + 0.1)),
-        ("floor", (-w, _FRONT_M, -0.1), (w, wall, 0)),
         # A sideboard with a case on it and a picture above, a shelf and a bin.
         ("wood", (-1.9, wall - 0.45, 0), (-0.5, wall, 0.85)),
         ("cloth", (-1.2, wall - 0.35, 0.85), (-0.75, wall - 0.1, 1.15)),
@@ -62,36 +121,54 @@ def build_room(farthest_m: float) -> Room:
         ("metal", (1.2, wall - 0.3, 0.94), (1.5, wall - 0.05, 1.25)),
         ("metal", (0.35, wall - 0.35, 0), (0.62, wall - 0.05, 0.45)),
     ]
-    corners = [
-        np.array(np.meshgrid(*zip(low, high, strict=True), indexing="ij")).reshape(3, 8).T for _, low, high in boxes
-    ]
-    faces = np.concatenate([_BOX_FACES + 8 * i for i in range(len(boxes))])
-    materials = np.repeat([_MATERIALS.index(name) for name, _, _ in boxes], len(_BOX_FACES))
-    return Room(np.concatenate(corners), faces, materials)
+    return [Block(*box) for box in boxes]
 
 
-def room_albedo(points: FloatArray, materials: npt.NDArray[np.int64], rng: np.random.Generator) -> FloatArray:
-    """Colour of points on the room's surfaces.
+class RoomTexture:
+    """Colours of the surfaces of the room.
 
     Args:
-        points: Positions with shape (N, 3), metres.
-        materials: Material of each with shape (N,).
         rng: Source of the texture.
-
-    Returns:
-        Albedo with shape (N, 3), 0 to 1.
+        poster: What is on the poster.
     """
-    albedo = _ALBEDO[materials]
-    floor, wood = (materials == _MATERIALS.index(name) for name in ("floor", "wood"))
-    planks = rng.uniform(0.8, 1.15, 64)[np.floor(points[:, 0] / 0.14).astype(int) % 64]
-    grain = 1 + 0.06 * np.sin(points @ (9.0, 90.0, 70.0) + 3 * np.sin(points @ (4.0, 3.0, 5.0)))
-    mottled = 1 + 0.05 * _clouds(points, rng)
-    tint = mottled * np.where(floor, planks, 1.0) * np.where(floor | wood, grain, 1.0)
-    return np.clip(albedo * tint[:, None], 0, 1)
+
+    def __init__(self, rng: np.random.Generator, poster: Poster | None = None) -> None:
+        self._planks = rng.uniform(0.8, 1.15, 64)
+        # Plane waves of random direction, 0.1 to 1 m long.
+        waves = rng.normal(size=(3, 24))
+        self._waves = waves * 2 * np.pi / (np.linalg.norm(waves, axis=0) * rng.uniform(0.1, 1.0, 24))
+        self._phases = rng.uniform(0, 2 * np.pi, 24)
+        self._poster = poster
+
+    def albedo(self, points: FloatArray, materials: npt.NDArray[np.int64]) -> FloatArray:
+        """Colour of points on the surfaces.
+
+        Args:
+            points: Positions with shape (N, 3), metres.
+            materials: Material of each with shape (N,).
+
+        Returns:
+            Albedo with shape (N, 3), 0 to 1.
+        """
+        floor, wood, board, poster = (
+            materials == _MATERIALS.index(name) for name in ("floor", "wood", "board", "poster")
+        )
+        planks = self._planks[np.floor(points[:, 0] / 0.14).astype(int) % 64]
+        grain = 1 + 0.06 * np.sin(points @ (9.0, 90.0, 70.0) + 3 * np.sin(points @ (4.0, 3.0, 5.0)))
+        clouds = np.sin(points @ self._waves + self._phases).sum(axis=1) / np.sqrt(12)
+        tint = (1 + 0.05 * clouds) * np.where(floor, planks, 1.0) * np.where(floor | wood, grain, 1.0)
+        # A board is covered with felt whose seams show.
+        tint = np.where(board & (np.abs(points[:, 2] % 0.7 - 0.35) < 0.01), 0.6 * tint, tint)
+        albedo = np.clip(_ALBEDO[materials] * tint[:, None], 0, 1)
+        if self._poster is not None and poster.any():
+            albedo[poster] = _picture(self._poster, points[poster])
+        return albedo
 
 
-def _clouds(points: FloatArray, rng: np.random.Generator) -> FloatArray:
-    """Smooth noise with shape (N,) around 0: plane waves of random direction, 0.1 to 1 m long."""
-    waves = rng.normal(size=(3, 24))
-    waves *= 2 * np.pi / (np.linalg.norm(waves, axis=0) * rng.uniform(0.1, 1.0, 24))
-    return np.sin(points @ waves + rng.uniform(0, 2 * np.pi, 24)).sum(axis=1) / np.sqrt(12)
+def _picture(poster: Poster, points: FloatArray) -> FloatArray:
+    """Colour (N, 3) of points (N, 3) of a poster, between its pixels as they are."""
+    rows, columns = poster.albedo.shape[:2]
+    across, _, up = ((points - poster.low) / np.maximum(poster.high - poster.low, 1e-6)).T
+    column = np.clip((across * columns).astype(int), 0, columns - 1)
+    row = np.clip(((1 - up) * rows).astype(int), 0, rows - 1)
+    return poster.albedo[row, column]

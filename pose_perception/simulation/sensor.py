@@ -8,7 +8,7 @@ scene); Intel RealSense D400 series datasheet (baseline 50 mm of the D435, 848x4
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -76,6 +76,11 @@ class Sensor:
         self, picture: Rendering, rng: np.random.Generator
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint16]]:
         """Colour image (H, W, 3) and depth image (H, W) in millimetres, 0 where nothing was measured."""
+        depth_mm = self.measure(picture, rng)
+        return self.photograph(picture.color, rng), depth_mm
+
+    def measure(self, picture: Rendering, rng: np.random.Generator) -> npt.NDArray[np.uint16]:
+        """Depth image (H, W) in millimetres, 0 where nothing was measured."""
         config = self._config
         edges = self._edges(picture.depth)
         depth = self._fly(picture.depth, edges, rng)
@@ -86,9 +91,10 @@ class Sensor:
         lost |= self._holes(picture, rng)
         noisy = self._disturb(np.where(lost, 1.0, depth).astype(np.float32), rng)
         lost |= (noisy < config.min_depth_m) | (noisy > config.max_depth_m)
-        return self._photograph(picture.color, rng), to_millimetres(np.where(lost, 0, noisy))
+        return to_millimetres(np.where(lost, 0, noisy))
 
-    def _photograph(self, color: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    def photograph(self, color: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+        """Colour image (H, W, 3) as a real camera takes it."""
         seen = color.astype(np.float32)
         if self._config.blur_px > 0:
             seen = cv2.GaussianBlur(seen, (0, 0), self._config.blur_px)
@@ -122,13 +128,16 @@ class Sensor:
     def _holes(self, picture: Rendering, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
         """Blobs without depth; the more light a surface swallows or throws past the camera, the more of them."""
         noise = _smooth_noise(picture.depth.shape, self._config.hole_radius_px, rng)
-        # Share lost: as configured on bright surfaces that face the camera, up to 60 % more on dark or grazing ones.
-        grazing = np.clip((0.35 - picture.facing) / 0.35, 0, 1)
-        dark = np.clip((0.5 - picture.reflectance) / 0.5, 0, 1)
-        share = np.clip(
-            self._config.holes + (0.6 * np.maximum(grazing, dark) if self._config.holes > 0 else 0), 0, 0.99
-        )
-        return noise < _normal_quantile(share)
+        usual = np.float32(self._config.holes)
+        threshold = np.full(noise.shape, _normal_quantile(usual))
+        if usual > 0:
+            # As configured on bright surfaces that face the camera, up to 60 % more on dark or grazing ones.
+            grazing = np.clip((0.35 - picture.facing) / 0.35, 0, 1)
+            dark = np.clip((0.5 - picture.reflectance) / 0.5, 0, 1)
+            hard = np.maximum(grazing, dark)
+            more = hard > 0
+            threshold[more] = _normal_quantile(np.clip(usual + np.float32(0.6) * hard[more], 0, 0.99))
+        return noise < threshold
 
     def _disturb(self, depth: FloatImage, rng: np.random.Generator) -> FloatImage:
         config = self._config
@@ -154,7 +163,7 @@ def _smooth_noise(shape: tuple[int, ...], radius_px: float, rng: np.random.Gener
     return blurred / np.float32((kernel**2).sum())
 
 
-def _normal_quantile(share: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+def _normal_quantile(share: Any) -> Any:
     from scipy.special import ndtri
 
     return ndtri(np.maximum(share, 1e-12))

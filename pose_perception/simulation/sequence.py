@@ -13,66 +13,24 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pose_perception.config import Config, option
 from pose_perception.datatypes import CameraIntrinsics
-from pose_perception.errors import ConfigurationError, InvalidInputError, PosePerceptionError
+from pose_perception.errors import InvalidInputError, PosePerceptionError
 from pose_perception.networks.weights import cache_directory
-from pose_perception.simulation.sensor import SensorConfig
+from pose_perception.simulation.config import SequenceConfig
 
 # Called with the number of frames done and of all frames.
 Progress = Callable[[int, int], None]
 
 _IMAGES = ("color", "depth_mm", "instances")
-_TRUTH = ("positions", "visible", "hands", "hands_visible", "heads", "heads_visible")
+_TRUTH = ("positions", "visible", "hands", "hands_visible", "heads", "heads_visible", "fixed_from_camera")
 _ARRAYS = (*_IMAGES, *_TRUTH)
-
-
-@dataclass(frozen=True)
-class SequenceConfig(Config):
-    """What is simulated."""
-
-    people: int = option(2, "Number of people, side by side.", minimum=1, maximum=6)
-    duration_s: float = option(10.0, "Length of the loop, seconds.", minimum=0.2, maximum=600.0)
-    rate_hz: float = option(15.0, "Frames per second.", minimum=1.0, maximum=120.0)
-    width: int = option(640, "Image width, px.", minimum=32, maximum=1920)
-    height: int = option(480, "Image height, px.", minimum=32, maximum=1200)
-    focal_px: float = option(
-        615.0,
-        "Focal length for 640 columns, px; scales with the width (D435 colour camera).",
-        minimum=200.0,
-        maximum=2000.0,
-    )
-    min_distance_m: float = option(1.5, "Distance of the nearest person, metres.", minimum=0.4, maximum=10.0)
-    max_distance_m: float = option(3.0, "Distance of the farthest person, metres.", minimum=0.4, maximum=10.0)
-    motion: str = option("mixed", "What the arms do.", choices=("mixed", "wave", "point", "reach", "still"))
-    seed: int = option(0, "Choice of bodies, clothes, places, motion and noise.", minimum=0)
-    noise: bool = option(True, "Whether the cameras err; without noise the images are ideal.")
-    sensor: SensorConfig = field(default_factory=SensorConfig)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.min_distance_m > self.max_distance_m:
-            raise ConfigurationError(
-                f"min_distance_m ({self.min_distance_m}) must not exceed max_distance_m ({self.max_distance_m})"
-            )
-
-    @property
-    def frames(self) -> int:
-        """Number of frames in the loop."""
-        return max(1, round(self.duration_s * self.rate_hz))
-
-    @property
-    def camera(self) -> CameraIntrinsics:
-        """Intrinsics of the colour camera, to which the depth is registered."""
-        focal = self.focal_px * self.width / 640
-        return CameraIntrinsics(self.width, self.height, focal, focal, (self.width - 1) / 2, (self.height - 1) / 2)
 
 
 @dataclass(frozen=True)
@@ -81,7 +39,8 @@ class SimulatedSequence:
 
     Attributes:
         color: RGB images with shape (T, H, W, 3), uint8.
-        depth_mm: Depth registered to colour with shape (T, H, W), uint16, millimetres; 0 where nothing was measured.
+        depth_mm: Depth registered to colour with shape (T, H, W), or as `depth_camera` sees it, uint16, millimetres; 0
+            where nothing was measured.
         instances: 0 for the room, i + 1 for the person `person_ids[i]`, shape (T, H, W), uint8; exact.
         positions: Keypoints in the camera optical frame with shape (T, P, K, 3), metres, float32; exact.
         visible: Whether the camera sees the body right in front of a keypoint, shape (T, P, K).
@@ -92,10 +51,15 @@ class SimulatedSequence:
             sellion (the root of the nose, between the eyes, on the skin), x out of the face, y to the person's left,
             z to the top of the head.
         heads_visible: Whether the camera sees the sellion, and the face is turned less than 75 degrees away, (T, P).
-        camera: Intrinsics.
+        fixed_from_camera: Pose of the camera in the room (z up) with shape (T, 4, 4), float32; exact.
+        camera: Intrinsics of the colour camera.
         rate_hz: Frames per second.
         keypoint_names: Names of the K keypoints, a subset of `human.topology.BODY_33`.
         person_ids: Name of each person.
+        depth_camera: Intrinsics of the depth camera; None where depth is registered to colour.
+        color_from_depth: Pose (4, 4) of that camera in the frame of the colour camera, metres; None where depth is
+            registered.
+        poster_box: Image box (x0, y0, x1, y1) of the poster in each frame with shape (T, 4), px; None without one.
     """
 
     color: npt.NDArray[np.uint8]
@@ -107,10 +71,14 @@ class SimulatedSequence:
     hands_visible: npt.NDArray[np.bool_]
     heads: npt.NDArray[np.float32]
     heads_visible: npt.NDArray[np.bool_]
+    fixed_from_camera: npt.NDArray[np.float32]
     camera: CameraIntrinsics
     rate_hz: float
     keypoint_names: tuple[str, ...]
     person_ids: tuple[str, ...]
+    depth_camera: CameraIntrinsics | None = None
+    color_from_depth: npt.NDArray[np.float64] | None = None
+    poster_box: npt.NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.color)
@@ -148,12 +116,16 @@ def load(folder: Path) -> SimulatedSequence:
         arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in _ARRAYS}
     except (OSError, ValueError) as error:
         raise InvalidInputError(f"the simulated sequence {folder} is damaged ({error}); delete that folder") from error
+    depth = about["depth"]
     return SimulatedSequence(
         **arrays,
         camera=CameraIntrinsics(**about["camera"]),
         rate_hz=about["rate_hz"],
         keypoint_names=tuple(about["keypoint_names"]),
         person_ids=tuple(about["person_ids"]),
+        depth_camera=CameraIntrinsics(**depth["camera"]) if depth else None,
+        color_from_depth=np.array(depth["color_from_depth"]) if depth else None,
+        poster_box=None if about["poster_boxes"] is None else np.array(about["poster_boxes"], np.float32),
     )
 
 
@@ -169,12 +141,52 @@ def render(config: SequenceConfig, folder: Path, progress: Progress | None = Non
     from pose_perception.simulation.sensor import Sensor, to_millimetres
 
     scene = Scene(config, cache_directory() / "anny")
-    sensor = Sensor(config.sensor, config.camera)
-    t, p, k = config.frames, config.people, len(scene.keypoint_names)
+    depth_camera = config.depth_camera or config.camera
+    eye, depth_eye = Sensor(config.sensor, config.camera), Sensor(config.sensor, depth_camera)
+    arrays = {
+        name: np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=dtype, shape=shape)
+        for name, (shape, dtype) in _shapes(config, len(scene.keypoint_names), depth_camera).items()
+    }
+    poster_boxes = []
+    for i in range(config.frames):
+        moment = scene.at(i / config.rate_hz)
+        color, depth_mm = moment.picture.color, to_millimetres(moment.depth_picture.depth)
+        if config.noise:
+            rng = np.random.default_rng((config.seed, i))
+            depth_mm = depth_eye.measure(moment.depth_picture, rng)
+            color = eye.photograph(color, rng)
+        for name, values in zip(_IMAGES, (color, depth_mm, moment.picture.instances), strict=True):
+            arrays[name][i] = values
+        for name in _TRUTH:
+            arrays[name][i] = getattr(moment, name)
+        poster_boxes.append(moment.poster_box.tolist())
+        if progress is not None:
+            progress(i + 1, config.frames)
+    for array in arrays.values():
+        array.flush()
+    about = {
+        "camera": asdict(config.camera),
+        "rate_hz": config.rate_hz,
+        "keypoint_names": scene.keypoint_names,
+        "person_ids": [f"person_{i + 1}" for i in range(config.people)],
+        "depth": {"camera": asdict(depth_camera), "color_from_depth": scene.color_from_depth.tolist()},
+        "poster_boxes": poster_boxes,
+        "config": asdict(config),
+    }
+    if config.depth_camera is None:
+        about["depth"] = None
+    if config.activity != "poster":
+        about["poster_boxes"] = None
+    (folder / "sequence.json").write_text(json.dumps(about, indent=2))
+
+
+def _shapes(config: SequenceConfig, k: int, depth_camera: CameraIntrinsics) -> dict[str, tuple[Any, Any]]:
+    """Shape and type of each array, for k keypoints."""
+    t, p = config.frames, config.people
     size = (t, config.height, config.width)
-    shapes = {
+    return {
         "color": ((*size, 3), np.uint8),
-        "depth_mm": (size, np.uint16),
+        "depth_mm": ((t, depth_camera.height, depth_camera.width), np.uint16),
         "instances": (size, np.uint8),
         "positions": ((t, p, k, 3), np.float32),
         "visible": ((t, p, k), np.bool_),
@@ -182,34 +194,8 @@ def render(config: SequenceConfig, folder: Path, progress: Progress | None = Non
         "hands_visible": ((t, p, 2, 21), np.bool_),
         "heads": ((t, p, 4, 4), np.float32),
         "heads_visible": ((t, p), np.bool_),
+        "fixed_from_camera": ((t, 4, 4), np.float32),
     }
-    arrays = {
-        name: np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=dtype, shape=shape)
-        for name, (shape, dtype) in shapes.items()
-    }
-    for i in range(t):
-        moment = scene.at(i / config.rate_hz)
-        picture = moment.picture
-        if config.noise:
-            color, depth_mm = sensor.observe(picture, np.random.default_rng((config.seed, i)))
-        else:
-            color, depth_mm = picture.color, to_millimetres(picture.depth)
-        for name, values in zip(_IMAGES, (color, depth_mm, picture.instances), strict=True):
-            arrays[name][i] = values
-        for name in _TRUTH:
-            arrays[name][i] = getattr(moment, name)
-        if progress is not None:
-            progress(i + 1, t)
-    for array in arrays.values():
-        array.flush()
-    about = {
-        "camera": asdict(config.camera),
-        "rate_hz": config.rate_hz,
-        "keypoint_names": scene.keypoint_names,
-        "person_ids": [f"person_{i + 1}" for i in range(p)],
-        "config": asdict(config),
-    }
-    (folder / "sequence.json").write_text(json.dumps(about, indent=2))
 
 
 def _folder_name(config: SequenceConfig) -> str:
