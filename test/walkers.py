@@ -1,4 +1,4 @@
-"""People of sticks who walk in front of a camera, as an estimator and a lifter would see them: for tests of tracking."""
+"""People of sticks who walk in front of a camera, as an estimator and a lifter see them: for tests of tracking."""
 
 from __future__ import annotations
 
@@ -100,22 +100,23 @@ class Street:
         pose = np.eye(4) if self.world_from_camera is None else self.world_from_camera(time_s)
         joints = np.stack([walker.joints(time_s) for walker in self.walkers])
         in_camera = (joints - pose[:3, 3]) @ pose[:3, :3]
-        shown = self._shown(in_camera)
+        shown, covered = self._shown(in_camera)
         frame = self._frame(in_camera, pose, round(time_s * 1e9))
-        estimates, owners = self._estimates(in_camera, shown)
+        estimates, owners = self._estimates(in_camera, shown, covered)
         skeletons = self._track(frame, estimates, in_camera, owners)
         self._name(skeletons, in_camera)
         return skeletons
 
-    def _shown(self, joints: np.ndarray) -> np.ndarray:
-        """Return which joints (N, 17) are in the image and behind nobody's trunk or legs."""
+    def _shown(self, joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return which joints (N, 17) are seen, and which are in the image but behind somebody's trunk or legs."""
         pixels = project(joints, CAMERA)
-        shown = ((pixels >= 0) & (pixels < [CAMERA.width, CAMERA.height])).all(axis=2)
+        inside = ((pixels >= 0) & (pixels < [CAMERA.width, CAMERA.height])).all(axis=2)
+        covered = np.zeros_like(inside)
         for other in joints:
             box = self._box(other)
-            inside = (pixels >= box[:2]).all(axis=2) & (pixels <= box[2:]).all(axis=2)
-            shown &= ~(inside & (joints[..., 2] > other[:, 2].mean() + 0.2))
-        return shown
+            behind = (pixels >= box[:2]).all(axis=2) & (pixels <= box[2:]).all(axis=2)
+            covered |= behind & (joints[..., 2] > other[:, 2].mean() + 0.2)
+        return inside & ~covered, inside & covered
 
     def _box(self, joints: np.ndarray) -> np.ndarray:
         """Return the silhouette of a person: a box around the joints, not as wide as the arms."""
@@ -138,16 +139,17 @@ class Street:
         fixed = None if self.world_from_camera is None else pose
         return RgbdFrame(noisy, depth if self.depth else None, CAMERA, stamp_ns, "camera", fixed)
 
-    def _estimates(self, joints: np.ndarray, shown: np.ndarray) -> tuple[PoseEstimates, list[int]]:
+    def _estimates(self, joints: np.ndarray, shown: np.ndarray, covered: np.ndarray) -> tuple[PoseEstimates, list[int]]:
         """Return what an estimator finds, in any order, and whose joints these are."""
         share = shown.mean(axis=1)
         self.hidden = 1 - share
         found = (share > 1 - _LOST_SHARE) & (self._rng.random(len(share)) >= self.flicker)
         joints, shown = joints.copy(), shown.copy()
-        for i in np.flatnonzero((share < 1) & (self._rng.random(len(share)) < self.merges)):
-            front = int(np.argmin(np.abs(joints[:, :, 0] - joints[i, :, 0]).mean(axis=1) + (np.arange(len(share)) == i)))
-            joints[i, ~shown[i]] = joints[front, ~shown[i]]
-            shown[i], found[i] = True, True
+        for i in np.flatnonzero(covered.any(axis=1) & (self._rng.random(len(share)) < self.merges)):
+            front = int((np.abs(joints[..., 0] - joints[i, :, 0]).mean(axis=1) + (np.arange(len(share)) == i)).argmin())
+            joints[i, covered[i]] = joints[front, covered[i]]
+            shown[i] |= covered[i]
+            found[i] = shown[i].mean() > 1 - _LOST_SHARE
         owners = [int(i) for i in self._rng.permutation(np.flatnonzero(found))]
         pixels = project(joints[owners], CAMERA).reshape(-1, 17, 2)
         pixels += self._rng.normal(0, self.noise_px, pixels.shape)
@@ -173,7 +175,8 @@ class Street:
         positions[~seen | (not self.depth)] = np.nan
         covariances = np.where(np.isfinite(positions)[..., None], np.eye(3) * 0.02**2, np.nan)
         states = np.where(np.isfinite(positions[..., 0]), KeypointState.MEASURED, KeypointState.MISSING)
-        bodies = LiftedBodies(positions, covariances, states.astype(np.uint8), np.zeros(seen.shape, bool), np.zeros(len(rows), bool))
+        impossible, flat = np.zeros(seen.shape, bool), np.zeros(len(rows), bool)
+        bodies = LiftedBodies(positions, covariances, states.astype(np.uint8), impossible, flat)
         return self.tracker.update(tracks, estimates, sightings, bodies)
 
     def _name(self, skeletons: list[Skeleton], joints: np.ndarray) -> None:

@@ -27,8 +27,10 @@ _ACROSS_SIGMA_M, _ALONG_SIGMA_M = 0.08, 0.13
 # Weights of place, of its spread, of the pose and of the clothes in the cost, and the largest difference that counts.
 _PLACE, _SPREAD, _POSE, _CLOTHES = 0.25, 0.25, 3.0, 0.5
 _LARGEST_DIFFERENCE = 4.0
-# A pair that costs more is no match.
-_LIMIT = 7.0
+# A pair that costs more, its spread apart, is no match; and leaving a pair unmatched costs more than any match.
+_LIMIT, _UNMATCHED = 4.5, 10.0
+# Somebody seen less than this ago, seconds, has a pose at least this similar.
+_JUST_SEEN_S, _LEAST_SIMILAR = 0.15, 0.1
 # After this time unseen clothes must agree, where both were seen; and trunks must be equally long, as a ratio.
 _STRANGE_AFTER_S = 0.5
 _SAME_CLOTHES = 1.2
@@ -98,11 +100,11 @@ def continuation_costs(similarity: FloatArray, sightings: Sightings, expected: E
     in_place = np.isfinite(squared)
     clothes = difference(sightings.appearances, expected.appearances)
     possible = np.where(in_place, squared < _GATE, similarity >= least)
-    away = expected.gaps_s > _STRANGE_AFTER_S
-    possible &= ~away | ~(clothes > _SAME_CLOTHES)
-    cost = _POSE * (1 - similarity) + np.where(in_place, _PLACE * np.nan_to_num(squared) + _SPREAD * spread, 0.0)
+    possible &= (similarity >= _LEAST_SIMILAR) | (expected.gaps_s > _JUST_SEEN_S)
+    possible &= ~(clothes > _SAME_CLOTHES) | (expected.gaps_s <= _STRANGE_AFTER_S)
+    cost = _POSE * (1 - similarity) + _PLACE * np.nan_to_num(squared)
     cost += _CLOTHES * np.square(np.minimum(np.nan_to_num(clothes), _LARGEST_DIFFERENCE))
-    return np.where(possible & (cost < _LIMIT), cost, np.inf)
+    return np.where(possible & (cost < _LIMIT), cost + _SPREAD * spread, np.inf)
 
 
 def return_costs(sightings: Sightings, expected: Expected) -> FloatArray:
@@ -134,11 +136,11 @@ def reachable_m(gap_s: Any) -> Any:
 def assign(costs: FloatArray) -> list[tuple[int, int]]:
     """Return the pairs of rows and columns with the least sum of costs (N, M), nobody twice; infinite costs never.
 
-    To leave a pair unmatched costs as much as the worst match: two bad matches do not replace a good one.
+    As many as possible are matched, but two bad matches do not replace a very good one.
     """
     if costs.size == 0:
         return []
-    rows, columns = linear_sum_assignment(np.minimum(costs, _LIMIT))
+    rows, columns = linear_sum_assignment(np.minimum(costs, _UNMATCHED))
     return [(int(row), int(col)) for row, col in zip(rows, columns, strict=True) if np.isfinite(costs[row, col])]
 
 

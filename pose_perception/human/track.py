@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from pose_perception.datatypes import FloatArray, PoseEstimates, Skeleton
 from pose_perception.geometry.camera import project
@@ -13,7 +14,6 @@ from pose_perception.human.appearance import APPEARANCE_SIZE
 from pose_perception.human.association import Expected, reachable_m
 from pose_perception.human.body_model import Bone, BoneLengths
 from pose_perception.human.joint_filters import JointStates
-from pose_perception.human.sightings import Sightings
 from pose_perception.human.topology import Topology
 from pose_perception.human.track_motion import Motion, View
 
@@ -25,9 +25,10 @@ _TRUNK_SIGMA_M = 0.01
 _SIGHTED_SIGMA_M = 0.10
 # A person is about so tall, metres: gives motion in the image its scale. And its noise, metres.
 _HEIGHT_M, _IMAGE_SIGMA_M = 1.7, 0.02
+# A hidden keypoint's confidence fades with this time constant, seconds.
+_POSE_MEMORY_S = 1.0
 # Clothes are averaged over this many frames, of those in which little hides them.
 _REMEMBERED_LOOKS = 30
-_CLEAR = 0.8
 # Nobody is predicted closer to the camera than this, metres.
 _NEAREST_M = 0.2
 # Whether a person is flat is decided by the majority over this time, seconds.
@@ -42,9 +43,12 @@ class Track:
     Attributes:
         number: Makes the identifier.
         lengths: Learned bone lengths.
+        min_score: Keypoints below this confidence do not count.
         last: The person as seen last.
         stamp_ns: When that was.
         born_ns: When they were seen first.
+        pose: Keypoints in the image when the person was seen last, shape (K, 2), px; those hidden then moved along.
+        pose_scores: Their confidence with shape (K,), which fades while they are hidden.
         joints: Filters of the joints.
         hits: Number of frames that showed the person.
         confirmed: Whether the person is reported.
@@ -64,9 +68,12 @@ class Track:
 
     number: int
     lengths: BoneLengths
+    min_score: float
     last: PoseEstimates
     stamp_ns: int
     born_ns: int
+    pose: FloatArray
+    pose_scores: FloatArray
     joints: JointStates
     positions: FloatArray
     covariances: FloatArray
@@ -84,7 +91,7 @@ class Track:
     flat_votes: deque[tuple[int, bool]] = field(default_factory=deque)
 
     @classmethod
-    def begin(cls, number: int, bones: tuple[Bone, ...], seen: PoseEstimates, stamp_ns: int) -> Track:
+    def begin(cls, number: int, bones: tuple[Bone, ...], min_score: float, seen: PoseEstimates, stamp_ns: int) -> Track:
         """Return the track of one person seen for the first time."""
         k = seen.scores.shape[1]
         scale = max(1.0, float((seen.boxes[0, 2:] - seen.boxes[0, :2]).max())) / _HEIGHT_M
@@ -92,9 +99,12 @@ class Track:
         return cls(
             number=number,
             lengths=BoneLengths(bones),
+            min_score=min_score,
             last=seen,
             stamp_ns=stamp_ns,
             born_ns=stamp_ns,
+            pose=seen.pixels[0],
+            pose_scores=seen.scores[0],
             joints=JointStates.unknown(k),
             positions=np.full((k, 3), np.nan),
             covariances=np.full((k, 3, 3), np.nan),
@@ -132,16 +142,28 @@ class Track:
                 pose[:3, :3] @ covariance @ pose[:3, :3].T,
             )
 
-    def see(self, seen: PoseEstimates, sightings: Sightings, row: int, stamp_ns: int, min_score: float) -> None:
-        """Take in one person of a frame, in the image."""
-        self._move_in_image(seen, min_score)
+    def see(self, seen: PoseEstimates, look: FloatArray, is_clear: bool, view: View, stamp_ns: int) -> None:
+        """Take in one person of a frame, in the image.
+
+        Args:
+            seen: The person.
+            look: Description of the clothes with shape (D,).
+            is_clear: Whether nothing hides the trunk.
+            view: Of the frame.
+            stamp_ns: Time of the frame.
+        """
+        is_seen = seen.scores[0] >= self.min_score
+        self._move_in_image(seen, is_seen)
+        faded = self.pose_scores * np.exp(-self.gap_s(stamp_ns) / _POSE_MEMORY_S)
+        self.pose = np.where(is_seen[:, None], seen.pixels[0], self.moved(view)[0])
+        self.pose_scores = np.where(is_seen, seen.scores[0], faded)
         self.last, self.stamp_ns = seen, stamp_ns
         self.hits += 1
-        self._remember_look(sightings.appearances[row], sightings.clear[row] >= _CLEAR)
+        self._remember_look(look, is_clear)
 
-    def _move_in_image(self, seen: PoseEstimates, min_score: float) -> None:
+    def _move_in_image(self, seen: PoseEstimates, is_seen: npt.NDArray[np.bool_]) -> None:
         """Follow the keypoints that both sights share; the median one, so that waving arms do not move the body."""
-        shared = (seen.scores[0] >= min_score) & (self.last.scores[0] >= min_score)
+        shared = is_seen & (self.last.scores[0] >= self.min_score)
         steps = (seen.pixels[0] - self.last.pixels[0])[shared]
         steps = steps[np.isfinite(steps).all(axis=1)]
         size = max(1.0, float((seen.boxes[0, 2:] - seen.boxes[0, :2]).max()))
@@ -214,7 +236,7 @@ class Track:
 
     def moved(self, view: View) -> tuple[FloatArray, FloatArray, float]:
         """Return keypoints (K, 2) and box (4,) as the present frame should show them, and their spread, px."""
-        pixels, box = self.last.pixels[0], self.last.boxes[0].reshape(2, 2)
+        pixels, box = self.pose, self.last.boxes[0].reshape(2, 2)
         if self.motion is None or self.anchor is None or self.anchor[2] < _NEAREST_M:
             shift = self.image_motion.position - self.seen_in_image
             spread = np.sqrt(np.trace(self.image_motion.covariance) / 2)
@@ -248,7 +270,7 @@ def expect(tracks: list[Track], view: View, stamp_ns: int, trunk_bones: list[int
     trunks = [t.lengths.lengths[trunk_bones].mean() if trunk_bones else np.nan for t in tracks]
     return Expected(
         pixels=np.array([m[0] for m in moved]).reshape(-1, k, 2),
-        scores=np.array([track.last.scores[0] for track in tracks]).reshape(-1, k),
+        scores=np.array([track.pose_scores for track in tracks]).reshape(-1, k),
         boxes=np.array([m[1] for m in moved]).reshape(-1, 4),
         spread_px=np.array([m[2] for m in moved]),
         centers=places.reshape(-1, 3),

@@ -16,7 +16,7 @@ from pose_perception.human.association import assign, continuation_costs, pose_s
 from pose_perception.human.body_model import Bone
 from pose_perception.human.lifting import LiftedBodies
 from pose_perception.human.sightings import Sightings
-from pose_perception.human.similarity import are_doubles
+from pose_perception.human.similarity import are_doubles, box_overlap
 from pose_perception.human.smoothing import JointSmoother, SmoothedJoints, SmoothingConfig
 from pose_perception.human.topology import Topology
 from pose_perception.human.track import Track, expect, trunk_bones, trunk_corners
@@ -31,6 +31,12 @@ _LOOK_S = 0.5
 _ONCE_SEEN_S, _UNDECIDED_S = 0.25, 0.7
 # A weak detection continues a track only when that was seen not longer ago, and looks like it.
 _WEAK_GAP_S, _WEAK_SIMILARITY = 0.5, 0.35
+# Nobody new begins so close to somebody who was seen not longer ago, metres and seconds.
+_SAME_BODY_M, _MIXED_UP_S = 0.4, 1.0
+# Clothes are well seen when this share of the trunk is.
+_CLEAR = 0.8
+# Who appears beside or behind somebody, boxes overlapping this much, must be seen in so many frames.
+_CROWDED_OVERLAP, _CROWDED_HITS = 0.25, 3
 # One counter for the whole process, so that no pipeline ever gives an identifier again.
 _numbers = itertools.count(1)
 
@@ -154,14 +160,18 @@ class Tracker:
         matches = self._continue(estimates, sightings, strong)
         unknown = [row for row in np.flatnonzero(strong).tolist() if row not in matches]
         doubles = are_doubles(estimates, sightings.centers, unknown, sorted(matches), self._min_score)
+        doubles |= self._are_mixed_up(estimates.select(unknown), sightings.select(unknown), matches.values())
         unknown = [row for row, is_double in zip(unknown, doubles, strict=True) if not is_double]
         undecided = [row for row, track in matches.items() if strong[row] and not track.confirmed]
         matches |= self._return(sightings, sorted(unknown + undecided), matches)
         for row in unknown:
             if row not in matches:
-                matches[row] = Track.begin(next(_numbers), self._bones, estimates.select([row]), self._stamp_ns)
+                matches[row] = self._new_track(estimates.select([row]))
         rows = sorted(matches)
         return Association(np.array(rows, dtype=np.int64), [matches[row] for row in rows])
+
+    def _new_track(self, person: PoseEstimates) -> Track:
+        return Track.begin(next(_numbers), self._bones, self._min_score, person, self._stamp_ns)
 
     def _continue(
         self, estimates: PoseEstimates, sightings: Sightings, strong: npt.NDArray[np.bool_]
@@ -177,12 +187,36 @@ class Tracker:
         known = expect(tracks, self._view, self._stamp_ns, self._trunk_bones)
         similarity = pose_similarity(estimates, known, self._min_score)
         costs = continuation_costs(similarity, sightings, known, self._config.min_similarity)
-        pairs = assign(np.where(strong[:, None], costs, np.inf))
         confirmed = np.array([track.confirmed for track in tracks])
-        usable = confirmed & (known.gaps_s <= _WEAK_GAP_S)
-        usable[[column for _, column in pairs]] = False
-        pairs += assign(np.where(~strong[:, None] & usable & (similarity >= _WEAK_SIMILARITY), costs, np.inf))
+        is_recent = (known.gaps_s <= _WEAK_GAP_S) & (similarity >= _WEAK_SIMILARITY)
+        pairs: list[tuple[int, int]] = []
+        # Those who were reported choose before those who may be a mistake; weak detections are for the former only.
+        for may in (
+            strong[:, None] & confirmed,
+            strong[:, None] & ~confirmed,
+            ~strong[:, None] & confirmed & is_recent,
+        ):
+            free = np.ones(costs.shape, bool)
+            free[[row for row, _ in pairs]] = False
+            free[:, [column for _, column in pairs]] = False
+            pairs += assign(np.where(may & free, costs, np.inf))
         return {row: tracks[column] for row, column in pairs}
+
+    def _are_mixed_up(
+        self, estimates: PoseEstimates, sightings: Sightings, present: Iterable[Track]
+    ) -> npt.NDArray[np.bool_]:
+        """Return which of N people nobody matched are where somebody must be who was seen a moment ago, shape (N,).
+
+        The pose of a person who is half hidden may be so mixed up with that of the one in front that it fits nobody.
+        """
+        hidden = [track for track in self._away(present) if track.gap_s(self._stamp_ns) <= _MIXED_UP_S]
+        if not hidden or not len(estimates):
+            return np.zeros(len(estimates), bool)
+        assert self._view is not None
+        known = expect(hidden, self._view, self._stamp_ns, self._trunk_bones)
+        in_place = np.linalg.norm(sightings.centers[:, None] - known.centers[None], axis=2) < _SAME_BODY_M
+        in_view = pose_similarity(estimates, known, self._min_score) > self._config.min_similarity
+        return (in_place | (in_view & (known.gaps_s <= _WEAK_GAP_S))).any(axis=1)
 
     def _return(self, sightings: Sightings, rows: list[int], matches: dict[int, Track]) -> dict[int, Track]:
         """Return the tracks of people who come back, by row; a new track that was theirs meanwhile is dropped.
@@ -229,8 +263,7 @@ class Tracker:
                 self.tracks.append(track)
         self._observe(tracks, estimates, sightings, bodies)
         for track in tracks:
-            is_sure = track.hits > 1 or track.last.person_scores[0] >= self._config.confirm_score
-            track.confirmed |= bool(is_sure and not self._is_undecided(track, tracks))
+            track.confirmed = track.confirmed or self._is_sure(track, tracks)
         return self._report(tracks)
 
     def _observe(
@@ -251,7 +284,7 @@ class Tracker:
         sighted = view.to_reference(sightings.centers)
         for row, track in enumerate(tracks):
             person = estimates.select([row])
-            track.see(person, sightings, row, self._stamp_ns, self._min_score)
+            track.see(person, sightings.appearances[row], sightings.clear[row] >= _CLEAR, view, self._stamp_ns)
             if elapsed_s[row] > 0 or track.motion is None:  # the same moment twice tells nothing new
                 track.locate(positions[row], covariances[row], sighted[row], self._trunk)
             track.mark(view)
@@ -260,11 +293,17 @@ class Tracker:
             is_flat = track.vote(bool(bodies.flat[row]), self._stamp_ns)
             track.skeleton = seen(track, joints, row, scores, view, is_flat, self._topology)
 
-    def _is_undecided(self, track: Track, present: list[Track]) -> bool:
-        """Return whether a new person may be one who was away, as long as the clothes are not seen."""
-        if track.confirmed or track.looks.any() or (self._stamp_ns - track.born_ns) * _NS > _UNDECIDED_S:
+    def _is_sure(self, track: Track, present: list[Track]) -> bool:
+        """Return whether a new person is to be reported."""
+        others = np.array([other.last.boxes[0] for other in present if other is not track]).reshape(-1, 4)
+        if (box_overlap(track.last.boxes, others) > _CROWDED_OVERLAP).any():
+            return track.hits >= _CROWDED_HITS
+        if track.hits == 1 and track.last.person_scores[0] < self._config.confirm_score:
             return False
-        return any(track.may_be(other, self._stamp_ns) for other in self._away(present))
+        # They may be somebody who was away, as long as the clothes are not seen.
+        if track.looks.any() or (self._stamp_ns - track.born_ns) * _NS > _UNDECIDED_S:
+            return True
+        return not any(track.may_be(other, self._stamp_ns) for other in self._away(present))
 
     def _report(self, tracks: list[Track]) -> list[Skeleton]:
         """Return everybody's skeleton, and forget those who are away for too long."""
