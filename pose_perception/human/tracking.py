@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -12,14 +11,14 @@ import numpy.typing as npt
 
 from pose_perception.config import Config, option
 from pose_perception.datatypes import FloatArray, PoseEstimates, RgbdFrame, Skeleton
-from pose_perception.human.association import assign, continuation_costs, pose_similarity, return_costs
 from pose_perception.human.body_model import Bone
 from pose_perception.human.lifting import LiftedBodies
 from pose_perception.human.sightings import Sightings
-from pose_perception.human.similarity import are_doubles, box_overlap
+from pose_perception.human.similarity import box_overlap
 from pose_perception.human.smoothing import JointSmoother, SmoothedJoints, SmoothingConfig
 from pose_perception.human.topology import Topology
-from pose_perception.human.track import Track, expect, trunk_bones, trunk_corners
+from pose_perception.human.track import Track, trunk_bones, trunk_corners
+from pose_perception.human.track_matching import Matcher, Moment
 from pose_perception.human.track_motion import View
 from pose_perception.human.track_reports import lost, predicted, seen
 
@@ -29,10 +28,6 @@ _LOOK_S = 0.5
 # Somebody new who was seen once is waited for this long; and whom to take them for is put off this long, while their
 # clothes are not seen.
 _ONCE_SEEN_S, _UNDECIDED_S = 0.25, 0.7
-# A weak detection continues a track only when that was seen not longer ago, and looks like it.
-_WEAK_GAP_S, _WEAK_SIMILARITY = 0.5, 0.35
-# Nobody new begins so close to somebody who was seen not longer ago, metres and seconds.
-_SAME_BODY_M, _MIXED_UP_S = 0.4, 1.0
 # Clothes are well seen when this share of the trunk is.
 _CLEAR = 0.8
 # Who appears beside or behind somebody, boxes overlapping this much, must be seen in so many frames.
@@ -103,7 +98,10 @@ class Tracker:
         self._min_score = min_score
         self._smoother = JointSmoother(config.smoothing)
         self._trunk = trunk_corners(topology)
-        self._trunk_bones = trunk_bones(topology, bones)
+        longest_s = config.max_gap_s + config.memory_s
+        self._matcher = Matcher(
+            trunk_bones(topology, bones), min_score, config.min_similarity, config.max_gap_s, longest_s
+        )
         self.tracks: list[Track] = []
         self._remembered: list[Track] = []
         self._view: View | None = None
@@ -156,96 +154,21 @@ class Tracker:
             sightings: What is seen of them.
             min_person_score: Below this confidence people may only be those who were followed already.
         """
-        strong = estimates.person_scores >= min_person_score
-        matches = self._continue(estimates, sightings, strong)
-        unknown = [row for row in np.flatnonzero(strong).tolist() if row not in matches]
-        doubles = are_doubles(estimates, sightings.centers, unknown, sorted(matches), self._min_score)
-        doubles |= self._are_mixed_up(estimates.select(unknown), sightings.select(unknown), matches.values())
-        unknown = [row for row, is_double in zip(unknown, doubles, strict=True) if not is_double]
-        undecided = [row for row, track in matches.items() if strong[row] and not track.confirmed]
-        matches |= self._return(sightings, sorted(unknown + undecided), matches)
-        for row in unknown:
-            if row not in matches:
-                matches[row] = self._new_track(estimates.select([row]))
-        rows = sorted(matches)
-        return Association(np.array(rows, dtype=np.int64), [matches[row] for row in rows])
-
-    def _new_track(self, person: PoseEstimates) -> Track:
-        return Track.begin(next(_numbers), self._bones, self._min_score, person, self._stamp_ns)
-
-    def _continue(
-        self, estimates: PoseEstimates, sightings: Sightings, strong: npt.NDArray[np.bool_]
-    ) -> dict[int, Track]:
-        """Return the tracks that go on, by row: the strong detections choose first, as in ByteTrack.
-
-        Zhang et al., ByteTrack: Multi-Object Tracking by Associating Every Detection Box, ECCV 2022, algorithm 1.
-        """
-        tracks = [track for track in self.tracks if track.gap_s(self._stamp_ns) <= self._config.max_gap_s]
-        if not tracks or not len(estimates):
-            return {}
         assert self._view is not None
-        known = expect(tracks, self._view, self._stamp_ns, self._trunk_bones)
-        similarity = pose_similarity(estimates, known, self._min_score)
-        costs = continuation_costs(similarity, sightings, known, self._config.min_similarity)
-        confirmed = np.array([track.confirmed for track in tracks])
-        is_recent = (known.gaps_s <= _WEAK_GAP_S) & (similarity >= _WEAK_SIMILARITY)
-        pairs: list[tuple[int, int]] = []
-        # Those who were reported choose before those who may be a mistake; weak detections are for the former only.
-        for may in (
-            strong[:, None] & confirmed,
-            strong[:, None] & ~confirmed,
-            ~strong[:, None] & confirmed & is_recent,
-        ):
-            free = np.ones(costs.shape, bool)
-            free[[row for row, _ in pairs]] = False
-            free[:, [column for _, column in pairs]] = False
-            pairs += assign(np.where(may & free, costs, np.inf))
-        return {row: tracks[column] for row, column in pairs}
-
-    def _are_mixed_up(
-        self, estimates: PoseEstimates, sightings: Sightings, present: Iterable[Track]
-    ) -> npt.NDArray[np.bool_]:
-        """Return which of N people nobody matched are where somebody must be who was seen a moment ago, shape (N,).
-
-        The pose of a person who is half hidden may be so mixed up with that of the one in front that it fits nobody.
-        """
-        hidden = [track for track in self._away(present) if track.gap_s(self._stamp_ns) <= _MIXED_UP_S]
-        if not hidden or not len(estimates):
-            return np.zeros(len(estimates), bool)
-        assert self._view is not None
-        known = expect(hidden, self._view, self._stamp_ns, self._trunk_bones)
-        in_place = np.linalg.norm(sightings.centers[:, None] - known.centers[None], axis=2) < _SAME_BODY_M
-        in_view = pose_similarity(estimates, known, self._min_score) > self._config.min_similarity
-        return (in_place | (in_view & (known.gaps_s <= _WEAK_GAP_S))).any(axis=1)
-
-    def _return(self, sightings: Sightings, rows: list[int], matches: dict[int, Track]) -> dict[int, Track]:
-        """Return the tracks of people who come back, by row; a new track that was theirs meanwhile is dropped.
-
-        Args:
-            sightings: People of the frame.
-            rows: Which of them are not known, or not reported yet.
-            matches: Tracks found so far, by row.
-        """
-        away = self._away(matches.values())
-        if not away or not rows:
-            return {}
-        assert self._view is not None
-        known = expect(away, self._view, self._stamp_ns, self._trunk_bones)
-        found = {rows[i]: away[j] for i, j in assign(return_costs(sightings.select(rows), known))}
-        for row, track in found.items():
-            if row in matches and matches[row] in self.tracks:
-                self.tracks.remove(matches[row])
+        moment = Moment(self._view, self._stamp_ns, estimates, sightings, estimates.person_scores >= min_person_score)
+        matches = self._matcher.match(moment, self.tracks, self._remembered)
+        for track in matches.dropped:
+            self.tracks.remove(track)
+        for track in matches.tracks.values():
             if track in self._remembered:
                 self._remembered.remove(track)
                 self.tracks.append(track)
-        return found
-
-    def _away(self, present: Iterable[Track]) -> list[Track]:
-        """Return reported people who are not among those present, and not away for too long."""
-        numbers = {track.number for track in present}
-        longest_s = self._config.max_gap_s + self._config.memory_s
-        everybody = [track for track in self.tracks + self._remembered if track.gap_s(self._stamp_ns) <= longest_s]
-        return [track for track in everybody if track.confirmed and track.number not in numbers]
+        tracks = dict(matches.tracks)
+        for row in matches.new:
+            person = estimates.select([row])
+            tracks[row] = Track.begin(next(_numbers), self._bones, self._min_score, person, self._stamp_ns)
+        rows = sorted(tracks)
+        return Association(np.array(rows, dtype=np.int64), [tracks[row] for row in rows])
 
     def update(
         self, tracks: list[Track], estimates: PoseEstimates, sightings: Sightings, bodies: LiftedBodies
@@ -303,7 +226,8 @@ class Tracker:
         # They may be somebody who was away, as long as the clothes are not seen.
         if track.looks.any() or (self._stamp_ns - track.born_ns) * _NS > _UNDECIDED_S:
             return True
-        return not any(track.may_be(other, self._stamp_ns) for other in self._away(present))
+        away = self._matcher.away(self.tracks + self._remembered, present, self._stamp_ns)
+        return not any(track.may_be(other, self._stamp_ns) for other in away)
 
     def _report(self, tracks: list[Track]) -> list[Skeleton]:
         """Return everybody's skeleton, and forget those who are away for too long."""
