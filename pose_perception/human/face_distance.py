@@ -19,11 +19,12 @@ _NEAREST, _FARTHEST = 0.6, 1.6
 SENSOR_SIGMA_AT_1M = 0.0038
 # Half the thickness of a layer of votes, without noise: the shape of a face is known this well, metres.
 _HALF_LAYER_M = 0.020
-# A layer with this share of the votes of the largest one can be the face; the farthest is, for only what is in front of
-# a face hides it.
+# A layer behind the largest one with this share of its votes is the face: only what is in front of a face hides it. It
+# must be farther behind than by this part of half a layer, for the tail of a layer is none.
 _SHARE_OF_LARGEST = 0.35
+_APART = 1.5
 _FEWEST_VOTES = 12
-# Layers are looked for around every so many votes.
+# Layers are looked for by mean shift around every so many votes.
 _CANDIDATE_STEP = 18
 _SHIFTS = 4
 # Neighbouring pixels share their noise: area of one independent measurement, px.
@@ -64,10 +65,14 @@ def measure_distances(
     weights = np.where(usable, facing, 0.0)
     votes = np.where(usable, votes, 0.0)
     half = _HALF_LAYER_M + 2 * SENSOR_SIGMA_AT_1M * np.square(np.nan_to_num(expected, nan=1.0))
-    candidates = _shift_to_layers(votes, weights, half)
+    candidates = _shift_to_layers(votes[:, ::_CANDIDATE_STEP], votes, weights, half)
     support = _support(votes, weights, candidates, half)
-    eligible = support >= _SHARE_OF_LARGEST * support.max(axis=1, keepdims=True)
-    distance = np.where(eligible, candidates, -np.inf).max(axis=1)
+    largest = np.take_along_axis(candidates, support.argmax(axis=1)[:, None], axis=1)
+    behind = (candidates > largest + _APART * half[:, None]) & (
+        support >= _SHARE_OF_LARGEST * support.max(axis=1, keepdims=True)
+    )
+    chosen = np.where(behind, candidates, largest).max(axis=1)
+    distance = _shift_to_layers(chosen[:, None], votes, weights, half)[:, 0]
     in_layer = usable & (np.abs(votes - distance[:, None]) < half[:, None])
     count = in_layer.sum(axis=1)
     independent = np.clip(area * count / votes.shape[1] / _INDEPENDENT_PX, 1.0, np.maximum(count, 1))
@@ -88,9 +93,8 @@ def _vote(depth: npt.NDArray[np.float32], camera: CameraIntrinsics, rays: FloatA
     return np.where(inside & (values > 0), values / np.maximum(rays[..., 2], 1e-6), 0.0), area
 
 
-def _shift_to_layers(votes: FloatArray, weights: FloatArray, half: FloatArray) -> FloatArray:
-    """Return where layers of votes have their middles, shape (N, C), metres: mean shift, begun at some of the votes."""
-    middles = votes[:, ::_CANDIDATE_STEP]
+def _shift_to_layers(middles: FloatArray, votes: FloatArray, weights: FloatArray, half: FloatArray) -> FloatArray:
+    """Return the middles of the layers of votes (N, L) around these places, both with shape (N, C), metres."""
     for _ in range(_SHIFTS):
         near = weights[:, None] * (np.abs(votes[:, None] - middles[..., None]) < half[:, None, None])  # (N, C, L)
         total = near.sum(axis=2)

@@ -80,7 +80,8 @@ class PlacedFaces(NamedTuple):
 
     Attributes:
         heads: Pose of each head.
-        positions: Landmarks with shape (N, 468, 3), metres.
+        positions: Landmarks with shape (N, 468, 3), metres; NaN where no depth is measured: a mesh has no covariance
+            that could say how uncertain it is.
     """
 
     heads: list[HeadPose]
@@ -133,7 +134,7 @@ def place_faces(
     poses[:, :3, 3] = positions[:, SELLION]
     covariances = _covariances(faces, distance, sigma, focal)
     heads = [HeadPose(pose, covariance, HeadSource.FACE) for pose, covariance in zip(poses, covariances, strict=True)]
-    return PlacedFaces(heads, positions)
+    return PlacedFaces(heads, np.where(is_measured[:, None, None], positions, np.nan))
 
 
 def _infer_distances(faces: Faces, sizes: Sequence[FaceSize], heads: Sequence[HeadPose | None]) -> FaceDistances:

@@ -23,8 +23,9 @@ _FACE_M = 0.172
 FACE_MARGIN = 1.5
 """Side of a region over the longer side of its face (MediaPipe, face_landmark graphs, RectTransformation)."""
 # How much the direction from the shoulders to the head counts against that from ear to ear, which a head in profile
-# does not have.
-_UPRIGHT_WEIGHT = 0.3
+# does not have; and how long that is with a face that looks at the camera, metres.
+_UPRIGHT_WEIGHT = 0.4
+_ACROSS_M = 0.218
 # The ears of a head that is seen from behind are the wrong way round by this part of the head's size.
 _FROM_BEHIND = -0.35
 _FEWEST_KEYPOINTS = 3
@@ -57,7 +58,8 @@ def regions_from_keypoints(pixels: FloatArray, shoulders: FloatArray) -> FloatAr
     px_per_m = np.sqrt(np.where(pairs, square, 0).sum(axis=1) / np.maximum(expected, 1e-9))
     across = _to_the_left(points, known, px_per_m)
     upright = _right_angle(_from_shoulders(middle, shoulders, px_per_m))
-    rotation = np.arctan2(*(across + _UPRIGHT_WEIGHT * upright).T[::-1])
+    shown = np.linalg.norm(across, axis=1) / np.maximum(_ACROSS_M * px_per_m, 1e-9)
+    rotation = np.arctan2(*(shown[:, None] * across + _UPRIGHT_WEIGHT * upright).T[::-1])
     down = np.stack([-np.sin(rotation), np.cos(rotation)], axis=1)
     center = middle + _FACE_BELOW_KEYPOINTS_M * px_per_m[:, None] * down
     regions = np.concatenate([center, (FACE_MARGIN * _FACE_M * px_per_m)[:, None], rotation[:, None]], axis=1)

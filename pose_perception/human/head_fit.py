@@ -34,7 +34,7 @@ _HIDDEN_BY_M = np.array([[0.15, 0.0, 0.0], [0.15, 0.05, 0.0], [0.15, -0.05, 0.0]
 _HIDDEN_SIGMA, _HIDDEN_ACROSS_SIGMA = 0.5, 0.25
 # Directions that are tried first, radians from straight ahead.
 _FIRST_YAWS = np.deg2rad([0.0, -50.0, 50.0, -110.0, 110.0, 180.0])
-_ITERATIONS = 6
+_ITERATIONS = 5
 _LONGEST_STEP_RAD = 0.5
 # Keypoints this many standard deviations off weigh a quarter.
 _OUTLIER = 2.5
@@ -81,6 +81,22 @@ def fit_heads(problem: HeadProblem) -> tuple[FloatArray, FloatArray]:
     rotation = problem.posture[:, None] @ turns(_FIRST_YAWS[:, None] * [0, 0, 1])
     weight = problem.known[:, None, :, None] / np.maximum(problem.known.sum(axis=1), 1)[:, None, None, None]
     origin = ((problem.points[:, None] - _in_camera(rotation)) * weight).sum(axis=2)
+    rotation, origin = _iterate(problem, rotation, origin)
+    best = _linearise(problem, rotation, origin).cost.argmin(axis=1)
+    people = np.arange(len(origin))
+    rotation, origin = _iterate(problem, rotation[people, best][:, None], origin[people, best][:, None])
+    pose = np.tile(np.eye(4), (len(origin), 1, 1))
+    pose[:, :3, :3], pose[:, :3, 3] = rotation[:, 0], origin[:, 0]
+    return pose, np.linalg.inv(_linearise(problem, rotation, origin).hessian[:, 0])
+
+
+def turns(vectors: FloatArray) -> FloatArray:
+    """Return rotations (..., 3, 3) by rotation vectors (..., 3), radians."""
+    return Rotation.from_rotvec(vectors.reshape(-1, 3)).as_matrix().reshape(*vectors.shape, 3)
+
+
+def _iterate(problem: HeadProblem, rotation: FloatArray, origin: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Improve rotations (N, H, 3, 3) and origins (N, H, 3) of N people in H directions each."""
     for _ in range(_ITERATIONS):
         equations = _linearise(problem, rotation, origin)
         step = np.linalg.solve(equations.hessian, equations.gradient[..., None])[..., 0]
@@ -88,16 +104,7 @@ def fit_heads(problem: HeadProblem) -> tuple[FloatArray, FloatArray]:
         turn = step[..., 3:]
         length = np.linalg.norm(turn, axis=-1, keepdims=True)
         rotation = turns(turn * np.minimum(1.0, _LONGEST_STEP_RAD / np.maximum(length, 1e-9))) @ rotation
-    equations = _linearise(problem, rotation, origin)
-    people, best = np.arange(len(origin)), equations.cost.argmin(axis=1)
-    pose = np.tile(np.eye(4), (len(origin), 1, 1))
-    pose[:, :3, :3], pose[:, :3, 3] = rotation[people, best], origin[people, best]
-    return pose, np.linalg.inv(equations.hessian[people, best])
-
-
-def turns(vectors: FloatArray) -> FloatArray:
-    """Return rotations (..., 3, 3) by rotation vectors (..., 3), radians."""
-    return Rotation.from_rotvec(vectors.reshape(-1, 3)).as_matrix().reshape(*vectors.shape, 3)
+    return rotation, origin
 
 
 def _linearise(problem: HeadProblem, rotation: FloatArray, origin: FloatArray) -> _Equations:
