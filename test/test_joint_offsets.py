@@ -92,3 +92,18 @@ def test_hips_that_are_not_seen_lie_away_from_the_head_however_the_camera_is_tur
         pixels[0, BODY_33.index[name]] = turn @ point
     corners = _OFFSETS.trunk(pixels)[0]
     assert np.allclose(corners @ turn, [(40, 0), (-40, 0), (40, 80), (-40, 80)])
+
+
+def _hidden(degrees: float) -> set[str]:
+    hidden = _OFFSETS.hidden(_AHEAD, _turned(degrees))[0]
+    return {name for name, is_hidden in zip(BODY_33.keypoints, hidden, strict=True) if is_hidden}
+
+
+def test_far_side_and_face_are_hidden_by_the_own_body() -> None:
+    assert _hidden(0) == set()
+    assert {frozenset(_hidden(90)), frozenset(_hidden(-90))} == {
+        frozenset((f"{side}_shoulder", f"{side}_hip")) for side in ("left", "right")
+    }
+    assert {"nose", "left_eye", "right_eye"} <= _hidden(180)
+    assert "left_shoulder" not in _hidden(180)
+    assert not _OFFSETS.hidden(_AHEAD, np.full((1, 3, 3), np.nan)).any()

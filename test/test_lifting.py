@@ -181,3 +181,24 @@ def test_joint_beside_the_body_does_not_float_in_free_space(
         tried += 1
         assert _lift(frame, estimates).states[0, k] == KeypointState.MISSING
     assert tried >= 3
+
+
+def test_box_carried_in_front_of_the_trunk_is_not_the_body(
+    simulated: SimulatedSequence, simulated_frames: list[RgbdFrame]
+) -> None:
+    estimates, truth = _estimates(simulated, 0), _truth(simulated, 0)[0]
+    shoulders, hips = truth[5:7], truth[11:13]
+    # From below the chest to below the hips, as wide as the trunk, and as far in front as one holds a box.
+    nearest = hips[:, 2].mean() - 0.45
+    top, bottom = (shoulders.mean(axis=0) + hips.mean(axis=0)) / 2, hips.mean(axis=0) + np.array([0.0, 0.08, 0.0])
+    half = np.array([0.17, 0.0, 0.0])
+    corners = project(np.array([top - half, bottom + half]), simulated.camera).astype(int)
+    depth = simulated_frames[0].depth.copy()
+    depth[corners[0, 1] : corners[1, 1], corners[0, 0] : corners[1, 0]] = nearest
+    bodies = _lift(replace(simulated_frames[0], depth=depth), estimates)
+    error = np.linalg.norm(bodies.positions[0] - truth, axis=1)
+    measured = bodies.states[0] == KeypointState.MEASURED
+    assert not measured[[11, 12]].any()  # the hips are behind the box
+    assert error[[11, 12]].max() < 0.12
+    assert error[measured].max() < 0.15
+    assert measured[[5, 6, 13, 14]].all()  # shoulders and knees are not

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pose_perception.datatypes import FloatArray, PoseEstimates
 from pose_perception.evaluation.coco import CocoFigures, evaluate_labels
 from pose_perception.evaluation.labels import Labels, read_labels
+from pose_perception.evaluation.skeleton3d_cli import add_skeleton3d
 from pose_perception.human.estimators.base import find_each_once
 from pose_perception.human.estimators.options import add_estimator_options, estimator_from
 from pose_perception.recording.json_files import check_output, write_json
@@ -35,6 +36,7 @@ def add_parser(subparsers: Any) -> None:
     )
     add_estimator_options(coco)
     coco.set_defaults(run=run_coco)
+    add_skeleton3d(actions)
 
 
 def run_coco(args: argparse.Namespace) -> int:

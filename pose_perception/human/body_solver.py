@@ -23,6 +23,9 @@ _BONE_SCALES_M = (0.40, 0.30, 0.25, 0.20, 0.15, 0.12, 0.10, 0.10, 0.10, 0.10)
 # How sharply joints are kept behind the surface that hides them, metres.
 _BOUND_SIGMA_M = 0.04
 _LENGTH_ITERATIONS = 3
+# A measurement is doubted by this part of its residual, or a sharp one on something held in front would win over all
+# else before its weight has fallen.
+_DOUBT = 0.12
 # A measurement this many standard deviations off the first guess is not where the search begins.
 _SURPRISING = 2.0
 
@@ -105,7 +108,8 @@ def _normal_equations(
     # Measured surface.
     residual = np.nan_to_num(depth - problem.measured)
     weight = np.isfinite(problem.measured) * _outlier_weight(residual, _DEPTH_SCALE_M)
-    information = weight / np.square(np.where(weight > 0, problem.measured_sigma, 1.0))
+    sigma = np.hypot(np.where(weight > 0, problem.measured_sigma, 1.0), _DOUBT * residual)
+    information = weight / np.square(sigma)
     diagonal += information
     gradient += information * residual
     # Free space: what is not measured is not in front of what is seen.

@@ -47,6 +47,14 @@ def sample_patches(
     return _read(depth, pixels[:, None, :] + offsets * radius_px[:, None, None])
 
 
+def median_of_finite(samples: FloatArray) -> FloatArray:
+    """Return the median of the finite values of each row (M, S) with shape (M,); NaN without one."""
+    ordered = np.sort(samples, axis=1)  # NaN last
+    count = np.isfinite(ordered).sum(axis=1)
+    middle = ordered[np.arange(len(ordered)), np.maximum(count - 1, 0) // 2]
+    return np.where(count > 0, middle, np.nan)
+
+
 def _read(depth: npt.NDArray[np.float32], points: FloatArray) -> npt.NDArray[np.float32]:
     """Return the depth at points with shape (..., 2), px; NaN where unknown or outside of the image."""
     finite = np.isfinite(points).all(axis=-1)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pose_perception.datatypes import FloatArray
-from pose_perception.human.depth_evidence import sample_patches
+from pose_perception.human.depth_evidence import median_of_finite, sample_patches
 from pose_perception.human.joint_offsets import JointOffsets
 from pose_perception.human.topology import Topology
 
@@ -22,7 +22,7 @@ _BESIDE_M = (0.16, 0.22, 0.28)
 _TYPICAL_TRUNK_M = 0.50
 # Least number of places with depth on and beside the body, and the share of those beside it that must lie on the plane.
 _FEWEST_ON, _FEWEST_BESIDE = 15, 6
-_SHARE_BESIDE = 0.8
+_SHARE_BESIDE = 0.6
 _ITERATIONS = 5
 
 
@@ -51,7 +51,7 @@ class FlatnessTest:
         on_depth, beside = _depths(depth, on), _beside(corners)
         beside_depth = _depths(depth, beside)
         planes, sigma = _fit_planes(on, on_depth)
-        typical = _median(on_depth)
+        typical = median_of_finite(on_depth)
         allowed = np.hypot(_RELIEF_M, _NOISE_AT_1M * typical**2)
         residual = np.abs(_residuals(planes, beside, beside_depth))
         seen = np.isfinite(residual)
@@ -86,15 +86,7 @@ def _beside(corners: FloatArray) -> FloatArray:
 def _depths(depth: npt.NDArray[np.float32], points: FloatArray) -> FloatArray:
     """Return the median depth around points (N, S, 2) with shape (N, S), metres; NaN where there is none."""
     samples = sample_patches(depth, points.reshape(-1, 2), np.full(points.shape[0] * points.shape[1], 3.0))
-    return _median(samples).reshape(points.shape[:2])
-
-
-def _median(samples: FloatArray) -> FloatArray:
-    """Return the median of the finite values of each row; NaN without one."""
-    ordered = np.sort(samples, axis=1)  # NaN last
-    count = np.isfinite(ordered).sum(axis=1)
-    middle = ordered[np.arange(len(ordered)), np.maximum(count - 1, 0) // 2]
-    return np.where(count > 0, middle, np.nan)
+    return median_of_finite(samples).reshape(points.shape[:2])
 
 
 def _fit_planes(points: FloatArray, depth: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -118,7 +110,7 @@ def _fit_planes(points: FloatArray, depth: FloatArray) -> tuple[FloatArray, Floa
         hessian = np.einsum("nsi,nsj->nij", weighted, matrix) + 1e-9 * np.eye(3)
         planes = np.linalg.solve(hessian, np.einsum("nsi,ns->ni", weighted, target)[..., None])[..., 0]
         residual = np.abs(_residuals(planes, points, depth))
-        sigma = 1.4826 * _median(residual)
+        sigma = 1.4826 * median_of_finite(residual)
         weight = known / (1 + np.square(np.nan_to_num(residual) / np.maximum(2 * np.nan_to_num(sigma), 1e-4)[:, None]))
     return planes, np.where(np.isfinite(sigma), sigma, np.inf)
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pose_perception.datatypes import FloatArray, RgbdFrame
-from pose_perception.human.depth_evidence import choose_layer, sample_patches, trunk_depth
+from pose_perception.human.depth_evidence import choose_layer, median_of_finite, sample_patches, trunk_depth
 from pose_perception.human.joint_offsets import JointOffsets
 from pose_perception.human.topology import Topology
 
@@ -34,8 +34,17 @@ _OFFSET_SIGMA_M = 0.015
 _SENSOR_SIGMA_AT_1M = 0.002
 # The depth of a patch is uncertain by this part of its spread: limbs are round, and the keypoint may lie aside.
 _SPREAD_PART = 0.5
-# A keypoint less certain than this, metres across the view, does not say which surface is that of the joint.
-_TRUSTED_SIGMA_M = 0.10
+# Half the side of the patches whose depths vote for where a body is, px, the distance at which two of them agree,
+# metres, and how much they count: joints that stay with the trunk more than arms, hands and feet, which go where they
+# like, and more than each of the five points of a face.
+_VOTE_RADIUS_PX = 3.0
+_AGREED_M = 0.15
+_BODY_VOTE, _FACE_VOTE, _ELBOW_VOTE, _EXTREMITY_VOTE = 1.0, 0.4, 0.5, 0.3
+_VOTES = {
+    **dict.fromkeys(("shoulder", "hip", "knee", "ankle"), _BODY_VOTE),
+    **dict.fromkeys((*_HAND, "heel", "foot_index"), _EXTREMITY_VOTE),
+    "elbow": _ELBOW_VOTE,
+}
 # A surface this far behind where a joint is expected does not hide it: it is what the camera sees beside the person.
 FREE_SPACE_M = 0.15
 
@@ -74,20 +83,46 @@ class JointDepths:
         parts = [name.split("_", 1)[-1] for name in topology.keypoints]
         self.reach = np.array([_HAND_REACH_M if p in _HAND else _REACH_M.get(p, _FACE_REACH_M) for p in parts])
         self._is_limb = ~np.isin(np.arange(len(topology)), self._trunk)
+        self._vote_weights = np.array([*(_VOTES.get(part, _FACE_VOTE) for part in parts), _BODY_VOTE])
         self._patch_radius = np.where(np.isin(parts, _LARGE_PARTS), _PATCH_RADIUS_M, _SMALL_PATCH_RADIUS_M)
 
-    def expected(self, frame: RgbdFrame, pixels: FloatArray, relative: FloatArray) -> FloatArray:
-        """Return where the joints should be by the trunk and the network, shape (N, K), metres; NaN if unknown."""
+    def expected(
+        self,
+        frame: RgbdFrame,
+        pixels: FloatArray,
+        relative: FloatArray,
+        offsets: FloatArray,
+        trusted: npt.NDArray[np.bool_],
+    ) -> FloatArray:
+        """Return where the joints should be, shape (N, K), metres; NaN if unknown.
+
+        Each keypoint, and the surface between shoulders and hips, says where the body is, by its own depth and where
+        the network has it in the body. The body is where most of them agree: something carried in front of the trunk
+        does not speak for it, nor does the wall behind a raised arm.
+
+        Args:
+            frame: With depth.
+            pixels: Keypoints with shape (N, K, 2), px; NaN when not known.
+            relative: Metric landmarks in the axes of the camera with shape (N, K, 3), metres; NaN when not known.
+            offsets: How far joint centres lie behind the surface with shape (N, K), metres.
+            trusted: Keypoints that say which surface is that of their joint, shape (N, K).
+        """
+        people, keypoints = offsets.shape
+        in_body = np.nan_to_num(relative[..., 2] - _mean_of_finite(relative[:, self._trunk, 2])[:, None])
+        samples = sample_patches(frame.depth, pixels.reshape(-1, 2), np.full(people * keypoints, _VOTE_RADIUS_PX))
+        surface = np.where(trusted, median_of_finite(samples).reshape(people, keypoints), np.nan)
         trunk = trunk_depth(frame.depth, self._offsets.trunk(pixels)) + _TRUNK_HALF_THICKNESS_M
-        trunk = np.where(np.isnan(trunk), _typical_depth(frame.depth, pixels), trunk)
-        is_usable = (trunk > self._min_depth + _TRUNK_HALF_THICKNESS_M) & (trunk < self._max_depth)
-        trunk = np.where(is_usable, trunk, np.nan)
-        trunk_relative = _mean_of_finite(relative[:, self._trunk, 2])
-        offset = np.nan_to_num(relative[..., 2] - trunk_relative[:, None])
-        return trunk[:, None] + offset
+        votes = np.concatenate([surface + offsets - in_body, trunk[:, None]], axis=1)
+        votes[~((votes > self._min_depth) & (votes < self._max_depth))] = np.nan
+        return _agreed(votes, self._vote_weights)[:, None] + in_body
 
     def measure(
-        self, frame: RgbdFrame, pixels: FloatArray, expected: FloatArray, offsets: FloatArray, across: FloatArray
+        self,
+        frame: RgbdFrame,
+        pixels: FloatArray,
+        expected: FloatArray,
+        offsets: FloatArray,
+        trusted: npt.NDArray[np.bool_],
     ) -> JointEvidence:
         """Return what the depth image says of each keypoint.
 
@@ -96,7 +131,7 @@ class JointDepths:
             pixels: Keypoints with shape (N, K, 2), px; NaN when not known.
             expected: Where the joints should be with shape (N, K), metres.
             offsets: How far joint centres lie behind the surface with shape (N, K), metres.
-            across: Standard deviation of the keypoints across the view with shape (N, K), metres.
+            trusted: Keypoints that say which surface is that of their joint, shape (N, K).
         """
         people, keypoints = expected.shape
         surface = expected - offsets
@@ -106,7 +141,7 @@ class JointDepths:
         chosen = choose_layer(samples, surface.ravel(), np.tile(self.reach, people), np.tile(self._is_limb, people))
         anything = np.full(surface.size, np.inf)
         seen = choose_layer(samples, surface.ravel(), anything, anything > 0).depth.reshape(people, keypoints)
-        depth = np.where(across < _TRUSTED_SIGMA_M, chosen.depth.reshape(people, keypoints), np.nan)
+        depth = np.where(trusted, chosen.depth.reshape(people, keypoints), np.nan)
         spread = chosen.sigma.reshape(people, keypoints)
         sensor = _SENSOR_SIGMA_AT_1M * np.square(depth)
         sigma = np.sqrt(np.square(_SPREAD_PART * spread) + np.square(sensor) + _OFFSET_SIGMA_M**2)
@@ -114,14 +149,20 @@ class JointDepths:
         return JointEvidence(depth + offsets, sigma, seen, np.where(is_occluder, seen, np.nan))
 
 
-def _typical_depth(depth: npt.NDArray[np.float32], pixels: FloatArray) -> FloatArray:
-    """Return the median depth around each person's keypoints with shape (N,), metres: for those without a trunk."""
-    people, keypoints = pixels.shape[:2]
-    samples = sample_patches(depth, pixels.reshape(-1, 2), np.full(people * keypoints, 2.0)).reshape(people, -1)
-    result = np.full(people, np.nan)
-    seen = np.isfinite(samples).any(axis=1)
-    result[seen] = np.nanmedian(samples[seen], axis=1)
-    return result
+def _agreed(votes: FloatArray, weights: FloatArray) -> FloatArray:
+    """Return the mean of the largest group of votes that agree, shape (N,).
+
+    Args:
+        votes: With shape (N, V); NaN for those that say nothing.
+        weights: How much each counts, shape (V,).
+    """
+    known = np.isfinite(votes)
+    agrees = np.abs(votes[:, :, None] - votes[:, None]) < _AGREED_M  # NaN agrees with nobody
+    support = np.where(known, (agrees * weights).sum(axis=2), 0.0)
+    best = support.argmax(axis=1)
+    group = agrees[np.arange(len(votes)), best] * weights
+    with np.errstate(invalid="ignore"):
+        return (group * np.nan_to_num(votes)).sum(axis=1) / group.sum(axis=1)  # NaN when nobody votes
 
 
 def _mean_of_finite(values: FloatArray) -> FloatArray:

@@ -9,6 +9,7 @@ estimator's keypoint (robust least squares; the rest has a standard deviation of
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from pose_perception.datatypes import FloatArray
 from pose_perception.human.topology import Topology
@@ -35,6 +36,9 @@ _DEPTHS_M = {
 # them along the line from a shoulder to the hip below it, as a part of that line (0.5 m), and an elbow along the upper
 # arm (0.3 m).
 _SHOULDER_SHIFT, _HIP_SHIFT, _ELBOW_SHIFT = 0.048, 0.024, 0.043
+# Shoulders and hips are hidden behind the trunk, and faces by the head, when the direction to the camera has less than
+# this component to their own side, and forward.
+_FAR_SIDE, _BEHIND = -0.80, -0.35
 _SIDES = ("left", "right")
 _FACE = ("nose", "left_eye", "right_eye", "left_ear", "right_ear")
 _IMAGE_DOWN = np.array([0.0, 1.0])
@@ -50,6 +54,10 @@ class JointOffsets:
         self._outward = np.array([-1.0 if name.startswith("right_") else 1.0 for name in topology.keypoints])
         self._shoulders, self._hips, self._elbows = (
             np.array([topology.index[f"{side}_{part}"] for side in _SIDES]) for part in ("shoulder", "hip", "elbow")
+        )
+        self._is_trunk = np.isin(parts, ("shoulder", "hip"))
+        self._is_face = np.isin(parts, ("nose", "eye", "eye_inner", "eye_outer")) | np.char.startswith(
+            np.array(topology.keypoints), "mouth"
         )
         self._knees = np.array([topology.index[f"{side}_knee"] for side in _SIDES])
         self._face = np.array([topology.index[name] for name in _FACE])
@@ -70,15 +78,34 @@ class JointOffsets:
         Returns:
             Shape (N, K), metres; the mean over all sides where the trunk's rotation or a ray is not known.
         """
-        to_camera = -np.einsum("nji,nkj->nki", camera_from_trunk, view)
-        to_camera /= np.linalg.norm(to_camera, axis=2, keepdims=True)
-        forward, left, up = np.moveaxis(to_camera, 2, 0)
-        outward = left * self._outward
+        forward, outward, up = self._sides(view, camera_from_trunk)
         sides = np.stack([forward, -forward, outward, -outward], axis=2)
         # The squares of the components add up to 1: the offset is a mean of those of the sides that are seen.
         shares = np.concatenate([np.maximum(sides, 0) ** 2, up[..., None] ** 2], axis=2)
         offsets = np.einsum("nks,ks->nk", shares, self._depths)
         return np.where(np.isfinite(offsets), offsets, self.mean_depths)
+
+    def _sides(self, view: FloatArray, camera_from_trunk: FloatArray) -> FloatArray:
+        """Return the direction to the camera: forward, to the joint's own side, up, with shape (3, N, K)."""
+        to_camera = -np.einsum("nji,nkj->nki", camera_from_trunk, view)
+        to_camera /= np.linalg.norm(to_camera, axis=2, keepdims=True)
+        forward, left, up = np.moveaxis(to_camera, 2, 0)
+        return np.stack([forward, left * self._outward, up])
+
+    def hidden(self, view: FloatArray, camera_from_trunk: FloatArray) -> npt.NDArray[np.bool_]:
+        """Return which joints lie on the far side of their own body, so that the surface in front is not theirs.
+
+        Args:
+            view: As for `depths`.
+            camera_from_trunk: As for `depths`; nothing is hidden where it is not known.
+
+        Returns:
+            Shape (N, K): the shoulder and hip of the far side of people seen from their side, and the faces of people
+            seen from behind.
+        """
+        forward, outward, _ = self._sides(view, camera_from_trunk)
+        with np.errstate(invalid="ignore"):
+            return (self._is_trunk & (outward < _FAR_SIDE)) | (self._is_face & (forward < _BEHIND))
 
     def trunk(self, pixels: FloatArray) -> FloatArray:
         """Return left and right shoulder, left and right hip of keypoints (N, K, 2) with shape (N, 4, 2), px.

@@ -24,12 +24,16 @@ from pose_perception.human.torso import torso_pose
 
 # Standard deviation of the expected depth, as a part of this reach.
 _GUESS_SIGMA = 0.4
+# Distance of people of whose distance nothing is known, metres.
+_TYPICAL_DEPTH_M = 2.5
 # Error of the network's relative depth along a bone: a part of the bone's length.
 _RELATIVE_SIGMA = 0.35
 # A measured depth that the solution does not believe at least this far is not called measured. The weight is
 # Geman-McClure's: 0.4 is reached at a residual of 7.6 cm.
 _BELIEVED = 0.4
-# A keypoint less certain than this, metres across the view, is no position when no surface confirms it.
+# A keypoint less certain than this, metres across the view, does not say which surface is that of the joint, and one
+# less certain than the second is no position when no surface confirms it.
+_TRUSTED_SIGMA_M = 0.10
 _PLAUSIBLE_SIGMA_M = 0.08
 # Eyes are placed better than hips, of which the picture shows nothing: factors on the standard deviation of keypoints
 # across the view, by the part. All of these from simulated people (docs/simulation.md), such that errors over standard
@@ -120,9 +124,14 @@ class Lifter:
         if frame.depth is None:
             depth = depth_from_landmarks(view, estimates.scores, relative)
             return self._lift_without_depth(view, depth, self._across(estimates, frame, depth))
-        expected = self._depths.expected(frame, pixels, relative)
+        offsets = self._offsets.depths(view, trunks)
+        hidden = self._offsets.hidden(view, trunks)
+        # How large people appear tells how far away they are, until depth does.
+        about = np.nan_to_num(depth_from_landmarks(view, estimates.scores, relative), nan=_TYPICAL_DEPTH_M)
+        trusted = (self._across(estimates, frame, about) < _TRUSTED_SIGMA_M) & ~hidden
+        expected = self._depths.expected(frame, pixels, relative, offsets, trusted)
         across = self._across(estimates, frame, expected)
-        evidence = self._depths.measure(frame, pixels, expected, self._offsets.depths(view, trunks), across)
+        evidence = self._depths.measure(frame, pixels, expected, offsets, (across < _TRUSTED_SIGMA_M) & ~hidden)
         problem = BodyProblem(
             rays=view,
             guess=np.nan_to_num(expected, nan=1.0),
@@ -178,7 +187,7 @@ class Lifter:
         known = np.isfinite(solution.depth) & expected & (solution.weight.max(axis=1) > _BELIEVED)[:, None]
         known &= ~impossible
         states = np.full(known.shape, KeypointState.MISSING, np.uint8)
-        plausible = (solution.sigma < self._config.max_inferred_sigma) & (across < _PLAUSIBLE_SIGMA_M)
+        plausible = (solution.sigma < self._config.max_inferred_sigma) & (across <= _PLAUSIBLE_SIGMA_M)
         states[known & plausible] = KeypointState.INFERRED
         states[known & (solution.weight > _BELIEVED)] = KeypointState.MEASURED
         return states

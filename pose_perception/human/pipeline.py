@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pose_perception.config import Config, option
-from pose_perception.datatypes import CameraIntrinsics, RgbdFrame, Skeleton
+from pose_perception.datatypes import CameraIntrinsics, RgbdFrame, Skeleton, TrackingState
 from pose_perception.errors import ConfigurationError
 from pose_perception.human.estimators.base import EstimationConfig
 from pose_perception.human.estimators.registry import ESTIMATORS, make_estimator
 from pose_perception.human.estimators.turned import TurnedEstimator, turn_to_upright
+from pose_perception.human.face import FaceConfig, FaceEstimator
+from pose_perception.human.hands import HandEstimator, HandsConfig
 from pose_perception.human.lifting import Lifter, LiftingConfig
 from pose_perception.human.sightings import look_at
 from pose_perception.human.similarity import suppress_duplicates
@@ -44,6 +46,8 @@ class HumanConfig(Config):
     estimation: EstimationConfig = field(default_factory=EstimationConfig)
     lifting: LiftingConfig = field(default_factory=LiftingConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    hands: HandsConfig = field(default_factory=HandsConfig)
+    face: FaceConfig = field(default_factory=FaceConfig)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -68,6 +72,9 @@ class HumanPipeline:
         self._estimator = TurnedEstimator(estimator, config.turn_clockwise)
         self._lifter = Lifter(self.topology, config.lifting)
         self._tracker = Tracker(self.topology, self._lifter.bones, config.tracking, config.lifting.min_score)
+        self._hands = HandEstimator(self.topology, config.hands, config.device) if config.hands.enabled else None
+        looks_at_faces = config.face.head_pose or config.face.landmarks
+        self._faces = FaceEstimator(self.topology, config.face, config.device) if looks_at_faces else None
         self._frames_since_search = 0
         self._view: tuple[CameraIntrinsics, str] | None = None
         self._last_stamp_ns = 0
@@ -79,11 +86,12 @@ class HumanPipeline:
 
     def warm_up(self) -> None:
         """Run the networks once, so that the first images take no longer than the others."""
-        self._estimator.warm_up()
+        for stage in (self._estimator, *self._details):
+            stage.warm_up()
 
     def reset(self) -> None:
         """Forget all people, as for the first frame of another video."""
-        self._tracker.end_all()
+        self._forget()
         self._view = None
 
     def process(self, frame: RgbdFrame) -> list[Skeleton]:
@@ -92,7 +100,7 @@ class HumanPipeline:
         A stamp before that of the last frame, or another camera, is the start of another recording: those known
         before are lost, and all people are new.
         """
-        lost = self._tracker.end_all() if self._is_another_recording(frame) else []
+        lost = self._forget() if self._is_another_recording(frame) else []
         self._view, self._last_stamp_ns = (frame.camera, frame.frame_id), frame.stamp_ns
         self._tracker.predict(frame)
         if self._config.turn_by_gravity and frame.fixed_from_camera is not None:
@@ -109,7 +117,32 @@ class HumanPipeline:
         estimates, sightings = estimates.select(rows), sightings.select(rows)
         bodies = self._lifter.lift(frame, estimates, [track.lengths for track in tracks])
         skeletons = self._tracker.update(tracks, estimates, sightings, bodies)
-        return lost + skeletons
+        return lost + self._with_details(frame, skeletons)
+
+    @property
+    def _details(self) -> list[HandEstimator | FaceEstimator]:
+        return [stage for stage in (self._hands, self._faces) if stage is not None]
+
+    def _forget(self) -> list[Skeleton]:
+        """Forget everybody; returns who was known, as lost."""
+        for stage in self._details:
+            stage.reset()
+        return self._tracker.end_all()
+
+    def _with_details(self, frame: RgbdFrame, skeletons: list[Skeleton]) -> list[Skeleton]:
+        """Add hands, heads and faces of those who are seen, where they are asked for."""
+        rows = [row for row, skeleton in enumerate(skeletons) if skeleton.tracking_state == TrackingState.TRACKED]
+        seen = [skeletons[row] for row in rows]
+        if self._hands is not None:
+            hands = self._hands.process(frame, seen)
+            seen = [replace(person, hands=pair) for person, pair in zip(seen, hands, strict=True)]
+        if self._faces is not None:
+            faces = self._faces.process(frame, seen)
+            seen = [replace(person, head=head, face=face) for person, (head, face) in zip(seen, faces, strict=True)]
+        complete = list(skeletons)
+        for row, person in zip(rows, seen, strict=True):
+            complete[row] = person
+        return complete
 
     def _is_another_recording(self, frame: RgbdFrame) -> bool:
         is_first = self._view is None

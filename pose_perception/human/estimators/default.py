@@ -32,6 +32,8 @@ _HANGING = {
     "ankle": ("heel", "foot_index"),
     "eye": ("eye_inner", "eye_outer"),
 }
+# Points nearer to the border of the image than this may lie outside of it, px.
+_BORDER_PX = 4.0
 # Standard deviation of the points that only BlazePose places, metres.
 _EXTRA_SIGMA_M = 0.025
 # So many people are looked at mirrored, too: more accurate, while a few people leave the time for it.
@@ -73,6 +75,7 @@ class DefaultEstimator(Estimator):
         # Hands, feet and faces hang on a joint that both networks must see in the same place.
         held = (apart / scale)[:, self._parents] < _MAX_APART_M
         held &= people.scores[:, self._parents] >= MIN_SCORE
+        held &= _inside(marks.pixels[:, _COCO:], color)
         extra_scores = np.where(held, marks.scores[:, _COCO:], 0.0)
         sigmas = joint_sigmas(people.scores, apart / scale, marks.scores[:, :_COCO])
         extra_sigmas = np.maximum(_EXTRA_SIGMA_M, sigmas[:, self._parents])
@@ -84,6 +87,13 @@ class DefaultEstimator(Estimator):
             world=np.where(agrees[:, None, None], marks.world, np.nan),
             pixel_sigmas=np.concatenate([sigmas, extra_sigmas], axis=1) * scale,
         )
+
+
+def _inside(pixels: FloatArray, color: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """Return which points (N, K, 2) lie inside of the image: those beyond its border are drawn to it, shape (N, K)."""
+    height, width = color.shape[:2]
+    last = np.array([width, height]) - 1 - _BORDER_PX
+    return ((pixels > _BORDER_PX) & (pixels < last)).all(axis=2)
 
 
 def _parent(keypoint: str) -> str:
