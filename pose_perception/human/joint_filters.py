@@ -24,6 +24,9 @@ _MEAN = np.array([[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]])
 _REST_S, _MOVE_S = 2.0, 0.2
 # Standard deviation of the velocity of a joint that rests, and of one seen for the first time, m/s.
 _RESTING_SPEED, _UNKNOWN_SPEED = 0.1, 1.0
+# Part of a moving joint's acceleration (squared) with which a joint starts that rested: people start gently, and what
+# jumps from rest is an outlier.
+_ONSET = 0.10
 # Noise that is always there, metres: rounding to pixels.
 _SMALLEST_NOISE_M = 0.001
 
@@ -170,6 +173,7 @@ def predict(states: JointStates, step_s: FloatArray, power: float, drift: float)
         drift: How far a joint that rests wanders in a second, metres.
     """
     step = step_s[:, None]
+    power = power * (_ONSET + (1 - _ONSET) * states.weight[..., MOVE])
     states.position[:, MOVE] += step * states.velocity[:, MOVE]
     states.velocity[:, REST] = 0.0
     moving = states.spread[:, :, MOVE]

@@ -37,7 +37,7 @@ from pose_perception.human.joint_filters import (
 # Time over which a moving joint's acceleration changes, seconds (a wave at 1.5 Hz turns within 0.17 s).
 _ACCELERATION_TIME_S = 0.1
 # A measurement this many standard deviations away from where even a moving joint can be is an outlier.
-_GATE = 4.5
+_GATE = 4.0
 # Frames closer than this show the same moment, seconds.
 _SHORTEST_STEP_S = 0.001
 
