@@ -22,10 +22,15 @@ _SIZE_DISTANCE_SIGMA = 0.35
 # How far a hand may be from where it is expected, in standard deviations, and within these limits, metres.
 _REACH_SIGMAS, _LEAST_REACH_M, _MOST_REACH_M = 3.0, 0.15, 0.45
 _MOST_REACH_BY_SIZE_M = 1.0
-# Points of the palm that must show the same surface.
-_FEWEST_IN_PALM = 3
-# How far the surface at one landmark may be from where the palm says, metres: half a hand.
+# Points of the palm that must show one surface, and how far apart these may be in depth, metres: half a hand that
+# points at the camera.
+_FEWEST_IN_PALM, _PALM_DEPTH_M = 4, 0.08
+# The skin of the palm may be this much nearer or farther than the wrist, metres: as it turns.
+_TURN_M = 0.10
+# How far the surface at one landmark may be from where the palm says, metres.
 _FINGER_REACH_M = 0.10
+# Standard deviations of what turns a hand to its palm's surface: of the surface there, metres, and of the slope.
+_TURN_SIGMA_M, _SLOPE_SIGMA = 0.02, 0.3
 # A skeleton and a hand further apart than this many standard deviations do not belong together.
 _MAX_DISAGREEMENT = 3.0
 # Error of the skeleton's wrist beyond its own covariance, metres: both networks mean slightly different points.
@@ -71,13 +76,15 @@ class Surfaces(NamedTuple):
     Attributes:
         depth: In front of the points `SAMPLES`, shape (N, S), metres; NaN where it is not seen.
         sigma: Standard deviation of `depth`, shape (N, S), metres.
-        wrist_depth: Depth of the wrist joint that fits the palm's surface, shape (N,), metres; NaN where the palm is
-            not seen.
+        correction: What must be added to the depth of each landmark that was expected, for the hand to lie and turn as
+            the surface of its palm does, shape (N, 21), metres; 0 where the palm is not seen.
+        is_seen: Whether the palm is seen, shape (N,).
     """
 
     depth: FloatArray
     sigma: FloatArray
-    wrist_depth: FloatArray
+    correction: FloatArray
+    is_seen: npt.NDArray[np.bool_]
 
 
 def expect(view: FloatArray, shape: FloatArray, wrists: Wrists) -> Expectation:
@@ -109,8 +116,8 @@ def read_surfaces(
 ) -> Surfaces:
     """Read the skin of N hands from a depth image.
 
-    First the palm as a whole: its points agree on one surface, of several the nearest, as the hand is what the image
-    shows. Then each point near it.
+    First the palm as a whole: its points lie on one surface, of several on the nearest, as the hand is what the image
+    shows; it tells how far away the hand is and how it is turned. Then each point near where it should be.
 
     Args:
         depth_image: With shape (H, W), metres; NaN or 0 where unknown.
@@ -124,20 +131,23 @@ def read_surfaces(
     points = np.einsum("sk,nkc->nsc", SAMPLES, pixels)
     radius = np.where(_IN_PALM, _PALM_RADIUS_M, _FINGER_RADIUS_M) * np.nan_to_num(pixels_per_metre)[:, None]
     samples = sample_patches(depth_image, points.reshape(-1, 2), np.clip(radius, *_RADIUS_PX).ravel())
+    lateral = (points - points[:, :1]) / np.nan_to_num(pixels_per_metre, nan=1.0)[:, None, None]
     in_palm = samples.reshape(hands, count, -1)[:, _IN_PALM]
-    wrist = _palm_depth(in_palm, expected.depth, relative[:, _IN_PALM], expected.reach)
-    surface = (wrist[:, None] + relative).ravel()
+    skin = _palm_skin(in_palm, expected)
+    plane, is_seen = _turn(lateral[:, _IN_PALM], skin - expected.depth[:, None] - relative[:, _IN_PALM])
+    correction = plane[:, :1] + np.einsum("nsc,nc->ns", lateral, plane[:, 1:])
+    surface = np.where(is_seen[:, None], expected.depth[:, None] + relative + correction, np.nan).ravel()
     evidence = choose_layer(samples, surface, np.full(len(surface), _FINGER_REACH_M), np.zeros(len(surface), bool))
     depth, spread = (values.reshape(hands, count).astype(np.float64) for values in evidence)
     sensor = _SENSOR_SIGMA_AT_1M * np.square(depth)
     sigma = np.sqrt(np.square(spread) + np.square(sensor) + _SKIN_SIGMA_M**2)
-    return Surfaces(depth, np.nan_to_num(sigma, nan=1.0), wrist)
+    return Surfaces(depth, np.nan_to_num(sigma, nan=1.0), correction[:, : len(HAND_21)], is_seen)
 
 
 def nothing_seen(hands: int) -> Surfaces:
     """Return what is read without a depth image."""
     shape = (hands, len(SAMPLES))
-    return Surfaces(np.full(shape, np.nan), np.ones(shape), np.full(hands, np.nan))
+    return Surfaces(np.full(shape, np.nan), np.ones(shape), np.zeros((hands, len(HAND_21))), np.zeros(hands, bool))
 
 
 def wrist_information(wrists: Wrists, expected: Expectation, seen: FloatArray) -> FloatArray:
@@ -158,26 +168,44 @@ def wrist_information(wrists: Wrists, expected: Expectation, seen: FloatArray) -
     return information
 
 
-def _palm_depth(
-    samples: npt.NDArray[np.float32], base: FloatArray, relative: FloatArray, reach: FloatArray
-) -> FloatArray:
-    """Return the depth of N wrists of which P points of the palm agree, shape (N,), metres; NaN where too few are seen.
+def _palm_skin(samples: npt.NDArray[np.float32], expected: Expectation) -> FloatArray:
+    """Return the surface at P points of the palms of N hands, shape (N, P), metres; NaN where it is not the palm.
 
     Args:
         samples: Patches at the points with shape (N, P, 49), metres.
-        base: Expected depth of the wrists with shape (N,), metres.
-        relative: Depth of the skin at the points minus that of the wrist, shape (N, P), metres.
-        reach: How far the surface may be from there, shape (N,), metres.
+        expected: Where the hands should be.
     """
-    hands, points = relative.shape
-    surface = (base[:, None] + relative).ravel()
-    layers = choose_layer(
-        samples.reshape(hands * points, samples.shape[2]),
-        surface,
-        np.repeat(reach, points),
-        np.ones(hands * points, bool),
-    )
-    wrist = np.sort(layers.depth.reshape(hands, points) - relative, axis=1)  # NaN last
-    seen = np.isfinite(wrist).sum(axis=1)
-    middle = wrist[np.arange(hands), np.maximum(seen - 1, 0) // 2]
-    return np.where(seen >= _FEWEST_IN_PALM, middle, np.nan)
+    hands, points, size = samples.shape
+    base, reach = (np.repeat(values, points) for values in (expected.depth, expected.reach + _TURN_M))
+    layers = choose_layer(samples.reshape(-1, size), base, reach, np.ones(hands * points, bool))
+    skin = layers.depth.reshape(hands, points).astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        return np.where(np.abs(skin - _middle(skin)[:, None]) < _PALM_DEPTH_M, skin, np.nan)
+
+
+def _turn(lateral: FloatArray, difference: FloatArray) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+    """Fit how hands must be moved and turned to lie on the surfaces of their palms.
+
+    Args:
+        lateral: Points of the palm across the view from the wrist, shape (N, P, 2), metres.
+        difference: Seen minus expected depth there, shape (N, P), metres; NaN where it is not seen.
+
+    Returns:
+        Shift in metres and slopes along both axes with shape (N, 3), 0 for hands that are not seen; whether they are,
+        shape (N,).
+    """
+    seen = np.isfinite(difference)
+    enough = seen.sum(axis=1) >= _FEWEST_IN_PALM
+    rows = np.concatenate([np.ones((*seen.shape, 1)), lateral], axis=2) * seen[..., None] / _TURN_SIGMA_M
+    hessian = np.swapaxes(rows, 1, 2) @ rows + np.diag([0.0, 1.0, 1.0]) / _SLOPE_SIGMA**2
+    hessian[~enough] = np.eye(3)
+    target = np.einsum("npi,np->ni", rows, np.nan_to_num(difference) / _TURN_SIGMA_M)
+    plane = np.linalg.solve(hessian, target[..., None])[..., 0]
+    return np.where(enough[:, None], plane, 0.0), enough
+
+
+def _middle(values: FloatArray) -> FloatArray:
+    """Return the lower median of the finite values of each row of (N, P), shape (N,)."""
+    ordered = np.sort(values, axis=1)  # NaN last
+    count = np.isfinite(ordered).sum(axis=1)
+    return ordered[np.arange(len(values)), np.maximum(count - 1, 0) // 2]

@@ -21,9 +21,12 @@ from pose_perception.human.topology import HAND_21
 _REGION_SIGMA, _PIXEL_SIGMA = 0.010, 0.5
 # Below this certainty of the side of the hand, the network's depth is believed in part only.
 _SURE = 0.6
-_BELIEVED = 0.4
-# Errors over standard deviations have unit variance with these factors: from simulated people.
-_MEASURED_FACTOR, _INFERRED_FACTOR = 1.0, 1.0
+# A landmark is measured when the skin in front of it is believed this much, and is its own: on the far side of a hand
+# seen from the side, it is not.
+_BELIEVED, _OWN_SKIN_M = 0.4, 0.03
+# Errors that landmarks of one hand share, across the view and along it, metres: the network's and those of the model.
+# From simulated people, such that errors over standard deviations have unit variance.
+_MEASURED_SIGMA_M, _INFERRED_SIGMA_M = (0.006, 0.012), (0.010, 0.032)
 # Inferred landmarks less certain than this are missing, metres.
 _MAX_SIGMA_M = 0.15
 # A hand teaches its size when the frame alone knows it at least half as well as what was known before.
@@ -72,10 +75,10 @@ def lift_hands(
         skin = sized[..., 2] - surface_offsets(sized, toward_camera)
         scale = frame.camera.fx / expected.depth
         surfaces = read_surfaces(frame.depth, marks.pixels, skin @ SAMPLES.T, scale, expected)
-    is_placed = np.isfinite(surfaces.wrist_depth)
-    information = wrist_information(wrists, expected, surfaces.wrist_depth)
-    wrist_depth = np.where(is_placed, surfaces.wrist_depth, np.nan_to_num(expected.depth, nan=1.0))
-    depth = np.maximum(wrist_depth[:, None] + sized[..., 2], 0.1)
+    depth = np.nan_to_num(expected.depth, nan=1.0)[:, None] + sized[..., 2] + surfaces.correction
+    depth = np.maximum(depth, 0.1)
+    is_placed = surfaces.is_seen
+    information = wrist_information(wrists, expected, np.where(is_placed, depth[:, 0], np.nan))
     problem = HandProblem(
         rays=view,
         ray_sigma=np.hypot(_REGION_SIGMA * marks.regions[:, 2], _PIXEL_SIGMA) * depth[:, 0] / frame.camera.fx,
@@ -120,9 +123,12 @@ def _learn(
 
 def _conclude(solution: HandSolution, is_known: npt.NDArray[np.bool_]) -> LiftedHands:
     """Say how each position is known."""
-    is_measured = solution.weights[:, : len(HAND_21)] > _BELIEVED
-    factor = np.where(is_measured, _MEASURED_FACTOR, _INFERRED_FACTOR)
-    covariances = solution.covariances * np.square(factor)[..., None, None]
+    own = slice(0, len(HAND_21))
+    is_measured = (solution.weights[:, own] > _BELIEVED) & (solution.offsets[:, own] < _OWN_SKIN_M)
+    across, along = np.moveaxis(np.where(is_measured[..., None], _MEASURED_SIGMA_M, _INFERRED_SIGMA_M), -1, 0)
+    view = solution.positions / np.linalg.norm(solution.positions, axis=2, keepdims=True)
+    more = (np.square(along) - np.square(across))[..., None, None] * view[..., :, None] * view[..., None, :]
+    covariances = solution.covariances + more + np.square(across)[..., None, None] * np.eye(3)
     sigma = np.sqrt(np.trace(covariances, axis1=2, axis2=3))
     known = is_known[:, None] & (sigma < _MAX_SIGMA_M)
     states = np.where(is_measured, KeypointState.MEASURED, KeypointState.INFERRED)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 
 import numpy as np
-import numpy.typing as npt
 
 from pose_perception.datatypes import FloatArray
 from pose_perception.human.topology import HAND_21
@@ -97,25 +96,26 @@ def surface_offsets(shape: FloatArray, toward_camera: FloatArray) -> FloatArray:
     wrist, index, middle, pinky = (shape[:, _AT[n]] for n in ("wrist", "index_mcp", "middle_mcp", "pinky_mcp"))
     along = _unit(middle - wrist)
     across = index - pinky
-    across = _unit(across - np.einsum("ni,ni->n", across, along)[:, None] * along)
-    normal = np.cross(along, across)
-    view_across, view_normal = (np.abs(np.einsum("ni,ni->n", axis, toward_camera)) for axis in (across, normal))
-    offsets = np.where(_IS_TIP, _TIP_OFFSET_M, _FINGER_OFFSET_M) * np.ones((len(shape), 1))
+    across = _unit(across - _dot(across, along)[:, None] * along)
+    view_along, view_across = _dot(along, toward_camera), _dot(across, toward_camera)
+    view_normal = np.sqrt(np.maximum(1 - np.square(view_along) - np.square(view_across), 1e-6))
+    offsets = np.tile(np.where(_IS_TIP, _TIP_OFFSET_M, _FINGER_OFFSET_M), (len(shape), 1))
     thickness, width = _WRIST_HALF_M
-    offsets[:, 0] = 1 / np.maximum(np.hypot(view_normal / thickness, view_across / width), 1e-6)
+    offsets[:, 0] = 1 / np.sqrt(np.square(view_normal / thickness) + np.square(view_across / width))
     thickness, width = _PALM_HALF_M
-    side = np.sign(np.einsum("ni,ni->n", across, toward_camera))
-    middle_of_palm = (index + pinky) / 2
-    beside = np.einsum("nki,ni->nk", shape[:, _PALM] - middle_of_palm[:, None], across)
-    to_edge = np.maximum(width - side[:, None] * beside, _FINGER_OFFSET_M)
-    offsets[:, _PALM] = np.minimum(
-        thickness / np.maximum(view_normal, 1e-6)[:, None], to_edge / np.maximum(view_across, 1e-6)[:, None]
-    )
+    beside = ((shape[:, _PALM] - (index + pinky)[:, None] / 2) * across[:, None]).sum(axis=2)
+    to_edge = np.maximum(width - np.sign(view_across)[:, None] * beside, _FINGER_OFFSET_M)
+    through_edge = to_edge / np.maximum(np.abs(view_across), 1e-6)[:, None]
+    offsets[:, _PALM] = np.minimum((thickness / view_normal)[:, None], through_edge)
     return offsets
 
 
 def _unit(vectors: FloatArray) -> FloatArray:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
+    return vectors / np.sqrt(np.maximum(np.square(vectors).sum(axis=-1, keepdims=True), 1e-18))
+
+
+def _dot(first: FloatArray, second: FloatArray) -> FloatArray:
+    return (first * second).sum(axis=-1)
 
 
 def metric_shape(world: FloatArray) -> FloatArray:
@@ -213,8 +213,3 @@ def palm_pose(positions: FloatArray, side: str) -> FloatArray | None:
     pose[:3, :3] = np.stack([x, np.cross(z, x), z], axis=1)
     pose[:3, 3] = wrist
     return pose
-
-
-def has_positions(positions: FloatArray) -> npt.NDArray[np.bool_]:
-    """Return which landmarks with shape (..., 3) are known, shape (...)."""
-    return np.isfinite(positions).all(axis=-1)

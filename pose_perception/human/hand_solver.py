@@ -83,6 +83,7 @@ class HandSolution(NamedTuple):
         positions: Landmarks with shape (N, 21, 3), metres.
         covariances: With shape (N, 21, 3, 3), square metres.
         weights: How far each measured depth was believed, shape (N, S), 0 to 1; 0 without a measurement.
+        offsets: How far the points `SAMPLES` lie behind the skin, shape (N, S), metres.
         sizes: With shape (N,).
         size_sigmas: Their standard deviations with shape (N,).
     """
@@ -90,6 +91,7 @@ class HandSolution(NamedTuple):
     positions: FloatArray
     covariances: FloatArray
     weights: FloatArray
+    offsets: FloatArray
     sizes: FloatArray
     size_sigmas: FloatArray
 
@@ -121,6 +123,7 @@ def solve_hands(problem: HandProblem) -> HandSolution:
         positions=positions,
         covariances=np.moveaxis(np.diagonal(blocks, axis1=1, axis2=3), -1, 1),
         weights=evidence.weights,
+        offsets=evidence.offsets,
         sizes=state[:, _SIZE],
         size_sigmas=np.sqrt(covariance[:, _SIZE, _SIZE]),
     )
@@ -133,11 +136,13 @@ class _Depth(NamedTuple):
         measured: Their depths, metres.
         information: How much these count, 1 over square metres.
         weights: How far they are believed, 0 to 1.
+        offsets: How far they lie behind the skin, metres.
     """
 
     measured: FloatArray
     information: FloatArray
     weights: FloatArray
+    offsets: FloatArray
 
 
 def _depth(problem: HandProblem, positions: FloatArray, sizes: FloatArray, scale: float) -> _Depth:
@@ -150,7 +155,7 @@ def _depth(problem: HandProblem, positions: FloatArray, sizes: FloatArray, scale
     weights = seen / np.square(1 + squared)
     # Points behind the surface may be hidden by something; nothing can be in front of what is seen.
     pull = np.where(residual < 0, seen / np.square(1 + _FREE_SPACE * squared), weights)
-    return _Depth(measured, pull / np.square(sigma), weights)
+    return _Depth(measured, pull / np.square(sigma), weights, offsets)
 
 
 def _linear_part(problem: HandProblem) -> tuple[FloatArray, FloatArray]:
@@ -187,7 +192,7 @@ def _bones(positions: FloatArray, sizes: FloatArray) -> tuple[FloatArray, FloatA
     """Return derivatives (N, B, 64) and residuals (N, B), metres, of the bone lengths."""
     hands, bones = len(positions), len(BONES)
     along = positions[:, BONES[:, 1]] - positions[:, BONES[:, 0]]
-    length = np.maximum(np.linalg.norm(along, axis=2), 1e-6)
+    length = np.sqrt(np.maximum(np.square(along).sum(axis=2), 1e-12))
     direction = along / length[..., None]
     jacobian = np.zeros((hands, bones, _SIZE + 1))
     bone, axis = np.arange(bones)[:, None], np.arange(3)
