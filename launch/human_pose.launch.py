@@ -22,6 +22,10 @@ _PARAMETERS = {
     "grouping": str,
     "detect_every": int,
     "turn_clockwise": int,
+    "turn_by_gravity": bool,
+    "hands": bool,
+    "head_pose": bool,
+    "face_landmarks": bool,
     "publish_tf": bool,
     "rep155": bool,
     "compressed": bool,
@@ -32,6 +36,9 @@ _FULL_NAMES = {
     "network_file": "estimation.network_file",
     "decoding": "estimation.decoding",
     "grouping": "estimation.grouping",
+    "hands": "hands.enabled",
+    "head_pose": "face.head_pose",
+    "face_landmarks": "face.landmarks",
     "compressed": "input.compressed",
     "fixed_frame": "input.fixed_frame",
 }
@@ -71,6 +78,12 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument(
                 "turn_clockwise", default_value="", description="Degrees until images are upright: 0, 90, 180 or 270"
             ),
+            DeclareLaunchArgument(
+                "turn_by_gravity", default_value="", description="Turn images by the camera's pose in fixed_frame"
+            ),
+            DeclareLaunchArgument("hands", default_value="", description="Find the 21 landmarks of each hand"),
+            DeclareLaunchArgument("head_pose", default_value="", description="Find the pose of each head"),
+            DeclareLaunchArgument("face_landmarks", default_value="", description="Find 468 landmarks of each face"),
             DeclareLaunchArgument("publish_tf", default_value="", description="Publish TF frames body_<id>"),
             DeclareLaunchArgument(
                 "rep155", default_value="", description="Publish /humans/bodies and TF of limbs, as REP-155 says"
