@@ -78,15 +78,16 @@ class HandFinder:
         Args:
             color: RGB image with shape (H, W, 3).
             arms: The arms.
-            keys: Which hands these are; others are forgotten.
+            keys: Which hands these are; others are soon forgotten.
             stamp_ns: Time of the image.
             min_presence: A hand is found when the network is that sure.
 
         Returns:
             What was seen last at each arm, and which of these are hands, shape (N,).
         """
-        self._known = {key: self._known.get(key, _Known()) for key in keys}
-        known = list(self._known.values())
+        recent = {key: hand for key, hand in self._known.items() if stamp_ns - hand.seen_ns <= _MEMORY_NS}
+        self._known = recent | {key: self._known.get(key) or _Known() for key in keys}
+        known = [self._known[key] for key in keys]
         marks = nothing_marked(len(keys))
         found = np.zeros(len(keys), bool)
         is_fresh, tried = np.zeros(len(keys), bool), np.zeros(len(keys), bool)

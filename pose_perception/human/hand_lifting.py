@@ -18,7 +18,7 @@ from pose_perception.human.landmarks import rotate_to_view
 from pose_perception.human.topology import HAND_21
 
 # Error of the network's pixels: a part of the side of its region, and of a pixel of the image.
-_REGION_SIGMA, _PIXEL_SIGMA = 0.010, 0.5
+_REGION_SIGMA, _PIXEL_SIGMA = 0.005, 0.4
 # Below this certainty of the side of the hand, the network's depth is believed in part only.
 _SURE = 0.6
 # A landmark is measured when the skin in front of it is believed this much, and is its own: on the far side of a hand
@@ -79,9 +79,10 @@ def lift_hands(
     depth = np.maximum(depth, 0.1)
     is_placed = surfaces.is_seen
     information = wrist_information(wrists, expected, np.where(is_placed, depth[:, 0], np.nan))
+    ray_sigma = np.hypot(_REGION_SIGMA * marks.regions[:, 2:3], _PIXEL_SIGMA) * depth[:, :1] / frame.camera.fx
     problem = HandProblem(
         rays=view,
-        ray_sigma=np.hypot(_REGION_SIGMA * marks.regions[:, 2], _PIXEL_SIGMA) * depth[:, 0] / frame.camera.fx,
+        ray_sigma=np.repeat(ray_sigma, len(HAND_21), axis=1),
         guess=view * depth[..., None],
         toward_camera=toward_camera,
         surface=surfaces.depth,

@@ -52,7 +52,7 @@ class HandProblem(NamedTuple):
 
     Attributes:
         rays: Viewing rays of the landmarks with unit depth, shape (N, 21, 3).
-        ray_sigma: How far landmarks may lie beside their rays, shape (N,), metres.
+        ray_sigma: How far landmarks may lie beside their rays, shape (N, 21), metres.
         guess: Where the landmarks are at first, shape (N, 21, 3), metres.
         toward_camera: Unit vectors from the hands to the camera, shape (N, 3).
         surface: Depth of the skin in front of the points `SAMPLES`, shape (N, S), metres; NaN where it is not seen.
@@ -166,7 +166,7 @@ def _linear_part(problem: HandProblem) -> tuple[FloatArray, FloatArray]:
     across = np.zeros((hands, _POINTS, 2, 3))
     across[..., 0, 0] = across[..., 1, 1] = 1.0
     across[..., 2] = -problem.rays[..., :2]
-    blocks = np.einsum("nkci,nkcj->nkij", across, across) / np.square(problem.ray_sigma)[:, None, None, None]
+    blocks = np.einsum("nkci,nkcj->nkij", across, across) / np.square(problem.ray_sigma)[..., None, None]
     blocks[:, 0] += problem.wrist_information
     grid = hessian[:, :_COORDINATES, :_COORDINATES].reshape(hands, _POINTS, 3, _POINTS, 3)
     everyone = np.arange(_POINTS)

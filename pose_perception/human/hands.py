@@ -25,6 +25,8 @@ _OTHER_SIDE, _CLEARLY_OTHER_SIDE = 0.2, 0.1
 _OTHER_WRIST_M = 0.12
 # Distance from the skeleton's wrist that counts as much against a claim as an unlikely side, metres.
 _CLAIM_M = 0.05
+# People who were not seen for so long are forgotten.
+_MEMORY_NS = 10_000_000_000
 # Images that come this part of the period too early are still in time: stamps jitter.
 _EARLY = 0.2
 
@@ -62,6 +64,7 @@ class HandEstimator:
         self._config = config
         self._finder = HandFinder(config.network, device)
         self._sizes: dict[str, HandSize] = {}
+        self._seen_ns: dict[str, int] = {}
         self._last_ns: int | None = None
         self._due_ns = 0
 
@@ -73,6 +76,7 @@ class HandEstimator:
         """Forget everything known from earlier frames."""
         self._finder.reset()
         self._sizes.clear()
+        self._seen_ns.clear()
         self._last_ns = None
 
     def process(self, frame: RgbdFrame, skeletons: Sequence[Skeleton]) -> list[tuple[HandPose, ...]]:
@@ -84,7 +88,7 @@ class HandEstimator:
             self.reset()
         if not self._is_due(frame.stamp_ns):
             return [() for _ in skeletons]
-        self._sizes = {person.id: self._sizes.get(person.id, HandSize()) for person in skeletons}
+        self._know(skeletons, frame.stamp_ns)
         arms = arms_of(skeletons, self._topology, frame.camera)
         keys = [(skeletons[person].id, bool(side)) for person, side in zip(arms.person, arms.is_right, strict=True)]
         marks, found = self._finder.find(frame.color, arms, keys, frame.stamp_ns, self._config.min_score)
@@ -97,6 +101,12 @@ class HandEstimator:
         for i, person in enumerate(arms.person):
             hands[person].append(_hand(marks, lifted, arms, i))
         return [tuple(own) for own in hands]
+
+    def _know(self, skeletons: Sequence[Skeleton], stamp_ns: int) -> None:
+        """Make room for new people; those who are hidden for a while keep the size of their hands."""
+        self._seen_ns |= {person.id: stamp_ns for person in skeletons}
+        self._seen_ns = {name: seen for name, seen in self._seen_ns.items() if stamp_ns - seen <= _MEMORY_NS}
+        self._sizes = {name: self._sizes.get(name) or HandSize() for name in self._seen_ns}
 
     def _is_due(self, stamp_ns: int) -> bool:
         """Keep to the rate on average, whatever the rate of the camera."""
