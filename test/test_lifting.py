@@ -14,7 +14,7 @@ from pose_perception.human.estimators.base import keypoint_boxes
 from pose_perception.human.joint_offsets import JointOffsets, complete_trunk
 from pose_perception.human.landmarks import rotate_to_view
 from pose_perception.human.lifting import LiftedBodies, Lifter, LiftingConfig
-from pose_perception.human.topology import COCO_17
+from pose_perception.human.topology import BODY_33, COCO_17
 from pose_perception.simulation.sequence import SimulatedSequence
 
 _BONES = bones_of(COCO_17)
@@ -202,3 +202,19 @@ def test_box_carried_in_front_of_the_trunk_is_not_the_body(
     assert error[[11, 12]].max() < 0.12
     assert error[measured].max() < 0.15
     assert measured[[5, 6, 13, 14]].all()  # shoulders and knees are not
+
+
+def test_knuckles_without_their_wrist_have_no_position() -> None:
+    lifter, k = Lifter(BODY_33, LiftingConfig()), len(BODY_33)
+    rng = np.random.default_rng(0)
+    camera = CameraIntrinsics(640, 480, 600, 600, 320, 240)
+    frame = RgbdFrame(np.zeros((480, 640, 3), np.uint8), np.full((480, 640), 2.0, np.float32), camera)
+    pixels = rng.uniform([250, 100], [390, 400], (1, k, 2))
+    hand = [BODY_33.index[f"left_{point}"] for point in ("index", "pinky", "thumb")]
+    wrist = BODY_33.index["left_wrist"]
+    pixels[0, hand] = pixels[0, wrist] + np.array([[10, 15], [-5, 15], [15, 5]])
+    scores = np.full((1, k), 0.9)
+    scores[0, wrist] = 0.1
+    people = PoseEstimates.without_world(pixels, scores, np.array([[240.0, 90, 400, 410]]), np.ones(1))
+    states = lifter.lift(frame, people, [BoneLengths(bones_of(BODY_33))]).states[0]
+    assert (states[hand] == KeypointState.MISSING).all()

@@ -47,6 +47,7 @@ _ACROSS_FACTORS = {
 # A joint that cannot be measured is mostly one that cannot be seen, so that its keypoint is a guess, too: least
 # standard deviation across the view, metres.
 _INFERRED_ACROSS_SIGMA_M = 0.115
+_HANGING = dict.fromkeys(("index", "pinky", "thumb"), "wrist") | dict.fromkeys(("heel", "foot_index"), "ankle")
 # Factors on the solver's standard deviation of the depth.
 _MEASURED_SIGMA_FACTOR, _INFERRED_SIGMA_FACTOR = 0.85, 1.2
 # A bone that differs from its length by more than this part of it, and this distance, is no bone of this person.
@@ -101,6 +102,9 @@ class Lifter:
         self._is_flat = FlatnessTest(topology)
         self._trunk = np.array([topology.index[name] for name in TRUNK])
         parts = [name.split("_", 1)[-1] if "_" in name else name for name in topology.keypoints]
+        self._extremities = np.flatnonzero(np.isin(parts, list(_HANGING)))
+        joints = [topology.keypoints[k].replace(parts[k], _HANGING[parts[k]]) for k in self._extremities]
+        self._extremity_joints = np.array([topology.index[joint] for joint in joints], np.int64)
         self._across_factors = np.array([_ACROSS_FACTORS.get(part, 1.0) for part in parts])
         self._depths = JointDepths(topology, config.min_depth, config.max_depth)
 
@@ -190,6 +194,9 @@ class Lifter:
         plausible = (solution.sigma < self._config.max_inferred_sigma) & (across <= _PLAUSIBLE_SIGMA_M)
         states[known & plausible] = KeypointState.INFERRED
         states[known & (solution.weight > _BELIEVED)] = KeypointState.MEASURED
+        # Points of hands and feet are small: without their wrist or ankle nothing says whose they are.
+        alone = states[:, self._extremity_joints] != KeypointState.MEASURED
+        states[:, self._extremities] = np.where(alone, KeypointState.MISSING, states[:, self._extremities])
         return states
 
     def _bodies(
