@@ -65,7 +65,7 @@ class _Equations(NamedTuple):
     Attributes:
         hessian: With shape (N, H, 6, 6).
         gradient: With shape (N, H, 6).
-        cost: Twice the negative log probability with shape (N, H).
+        cost: What is to be least, shape (N, H).
     """
 
     hessian: FloatArray
@@ -119,9 +119,7 @@ def _linearise(problem: HeadProblem, rotation: FloatArray, origin: FloatArray) -
     weighted = weight[..., None, None] * information @ jacobian
     hessian = np.einsum("nhkij,nhkil->nhjl", jacobian, weighted) + 1e-6 * np.eye(6)
     gradient = np.einsum("nhkij,nhki->nhj", weighted, residual)
-    # Hiding keypoints must not be a way to explain them.
-    volume = np.log(np.linalg.det(spread / np.square(_HEAD_SIGMA_M))) * problem.known[:, None]
-    cost = (_OUTLIER**2 * square / (_OUTLIER**2 + square) + volume).sum(axis=2)
+    cost = (_OUTLIER**2 * square / (_OUTLIER**2 + square)).sum(axis=2)
     # The posture: the turn from it about the axes of the head that looks ahead.
     posture = problem.posture
     relative = np.swapaxes(posture, 1, 2)[:, None] @ rotation

@@ -17,7 +17,7 @@ from pose_perception.human.landmarks import DISTANCE_SPREAD
 from pose_perception.human.topology import Topology
 
 # How heads are held on the trunk: standard deviations of roll, pitch and yaw, radians.
-_POSTURE_SIGMAS = np.deg2rad([15.0, 18.0, 45.0])
+_POSTURE_SIGMAS = np.deg2rad([15.0, 18.0, 60.0])
 # Where shoulders are not seen, the image says what is up, and nothing what is ahead.
 _UNKNOWN_POSTURE_SIGMAS = np.deg2rad([30.0, 30.0, 120.0])
 # The ears of a head that looks ahead lie before the shoulders, radians from above them.
