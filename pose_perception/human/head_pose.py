@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from pose_perception.datatypes import FloatArray, HeadPose, HeadSource, RgbdFrame, Skeleton
 from pose_perception.human.face_regions import FACE_KEYPOINTS
@@ -62,7 +63,7 @@ class HeadFitter:
         ]
 
 
-def _are_certain(covariances: FloatArray) -> FloatArray:
+def _are_certain(covariances: FloatArray) -> npt.NDArray[np.bool_]:
     """Return which of N poses are known well enough to be told, by covariances (N, 6, 6)."""
     place = np.linalg.eigvalsh(covariances[:, :3, :3])[:, -1]
     turn = np.linalg.eigvalsh(covariances[:, 3:, 3:])[:, -1]
@@ -75,7 +76,7 @@ def _up(frame: RgbdFrame) -> FloatArray:
 
 
 def _postures(
-    points: FloatArray, known: FloatArray, shoulders: FloatArray, up: FloatArray
+    points: FloatArray, known: npt.NDArray[np.bool_], shoulders: FloatArray, up: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Return heads that look straight ahead, camera_from_head (N, 3, 3), and how far heads turn from that (N, 3)."""
     # Ears lie in the middle of the head from all sides; the surface at eyes and nose may be the back of the head.
