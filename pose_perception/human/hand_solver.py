@@ -26,7 +26,7 @@ _DEPTH_SCALE_SIGMAS = 2.5
 # Error of the surface-to-landmark offset between hands and directions, as a part of it.
 _OFFSET_SIGMA = 0.3
 # A point in front of the surface loses influence more slowly, by this factor of the squared residual.
-_FREE_SPACE = 0.1
+_FREE_SPACE = 0.5
 # Standard deviation of a bone's direction by the network, as a part of the bone.
 _DIRECTION_SIGMA = 0.45
 # Where the depth is read: at each landmark, and in the palm, which is large enough for any camera, on the way from the
