@@ -61,12 +61,13 @@ def find_palms(
     half = sides[:, None] / 2
     crops, squares = square_crops(color, np.concatenate([wrists - half, wrists + half], axis=1), 1.0, SIZE)
     outputs = network(crops)
-    scores = 1 / (1 + np.exp(-np.clip(outputs["scores"].reshape(len(wrists), -1).astype(np.float64), -60, 60)))
-    values = outputs["boxes"].reshape(*scores.shape, -1).astype(np.float64)
+    shape = (len(wrists), len(_ANCHORS))
+    scores = 1 / (1 + np.exp(-np.clip(outputs["scores"].reshape(shape).astype(np.float64), -60, 60)))
+    values = outputs["boxes"].reshape(*shape, 4 + 2 * _KEYPOINTS).astype(np.float64)
     scale = (squares[:, 2] / SIZE)[:, None, None]
     corner = squares[:, None, :2]
     center = (values[..., :2] + _ANCHORS) * scale + corner
-    points = values[..., 4:].reshape(*scores.shape, _KEYPOINTS, 2)[:, :, [_WRIST, _KNUCKLE]]
+    points = values[..., 4:].reshape(*shape, _KEYPOINTS, 2)[:, :, [_WRIST, _KNUCKLE]]
     points = (points + _ANCHORS[:, None]) * scale[..., None] + corner[:, :, None]
     distance = np.linalg.norm(points[:, :, 0] - wrists[:, None], axis=2)
     usable = np.where((distance < reach[:, None]) & (scores >= _MIN_SCORE), scores, 0.0)
