@@ -14,7 +14,7 @@ def numbers(pose: Pose) -> np.ndarray:
     return np.concatenate([pose.sway, pose.trunk, pose.head, *arms])
 
 
-@pytest.mark.parametrize("kind", [*GESTURES, "mixed"])
+@pytest.mark.parametrize("kind", [*GESTURES, "mixed", "waving", "rest"])
 @pytest.mark.parametrize("duration", [1.0, 10.0])
 def test_motion_is_a_smooth_loop(kind: str, duration: float) -> None:
     motion = Motion(np.random.default_rng(3), duration, kind)
@@ -61,3 +61,17 @@ def test_reaching_brings_the_hand_before_the_body() -> None:
 def test_who_stands_still_does_not_move() -> None:
     motion = Motion(np.random.default_rng(0), 5.0, "still")
     assert np.array_equal(numbers(motion.at(0.0)), numbers(motion.at(1.7)))
+
+
+@pytest.mark.parametrize("duration", [8.0, 7.0])
+def test_waving_goes_on_at_one_and_a_half_waves_a_second(duration: float) -> None:
+    motion = Motion(np.random.default_rng(0), duration, "waving")
+    poses = [motion.at(time) for time in np.arange(0, duration, 0.02)]
+    wrist = np.array([[pose.arms[side].wrist for side in ("left", "right")] for pose in poses])
+    raised = wrist[:, :, 2].min(axis=0) > -0.2
+    assert raised.sum() == 1
+    swing = wrist[:, raised.argmax(), 0]
+    spectrum = np.abs(np.fft.rfft(swing - swing.mean()))
+    assert np.fft.rfftfreq(len(swing), 0.02)[spectrum.argmax()] == pytest.approx(1.5, abs=0.08)
+    # Without pauses: every second holds a whole swing.
+    assert min(np.ptp(part) for part in np.array_split(swing, int(duration))) > 0.3

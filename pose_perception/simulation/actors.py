@@ -25,8 +25,8 @@ _LEAN_RAD_S_PER_M, _WEIGHT_SHIFT = np.deg2rad(3.0), 0.5
 _FULL_STEP_M = 0.6
 # How a box is held: air before the belly, half the thickness of a palm, the way from the wrist to the middle of the
 # palm, the height of the wrists against the shoulders, and where the elbows point.
-_BOX_AIR_M, _PALM_M, _WRIST_TO_PALM_M, _WRIST_HEIGHT_M = 0.02, 0.022, 0.08, -0.28
-_CARRYING_POLE, _FLAT_HAND = np.array([0.1, -0.6, -1.0]), -0.2
+_BOX_AIR_M, _PALM_M, _WRIST_TO_PALM_M, _WRIST_HEIGHT_M = 0.02, 0.026, 0.08, -0.28
+_CARRYING_POLE, _FLAT_HAND = np.array([0.1, -0.6, -1.0]), -0.35
 
 
 class Actor(Protocol):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -57,12 +58,12 @@ def forward(rig: Rig, rotations: Mapping[str, FloatArray], root: FloatArray) -> 
     return turned, heads
 
 
-def skin(rig: Rig, weights: FloatArray, vertices: FloatArray, turned: FloatArray, heads: FloatArray) -> FloatArray:
+def skin(rig: Rig, weights: Any, vertices: FloatArray, turned: FloatArray, heads: FloatArray) -> FloatArray:
     """Linear blend skinning.
 
     Args:
         rig: The bones.
-        weights: Influence of each bone with shape (V, B), rows add up to 1.
+        weights: Influence of each bone with shape (V, B), dense or sparse; rows add up to 1.
         vertices: Vertices at rest with shape (V, 3).
         turned: Posed rotations with shape (B, 3, 3).
         heads: Posed rotation centres with shape (B, 3).

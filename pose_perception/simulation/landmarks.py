@@ -45,8 +45,10 @@ _PARTS_AROUND = {
 # How far in front of a point the surface may lie when it is that of the point; what lies farther in front hides it,
 # even if it is the same part of the body (metres).
 _ON_SKIN_M, _IN_BODY_M = (-0.025, 0.025), (0.0, 0.2)
-# A knuckle of a finger lies 1 cm below the skin, and other fingers may pass in front; a pixel is some mm wide.
-_FINGERTIP_M, _IN_FINGER_M, _IN_WRIST_M = (-0.015, 0.015), (-0.005, 0.025), (0.0, 0.06)
+# A knuckle of a finger lies 1 cm below the skin, that of the thumb deep in its ball, and other fingers may pass in
+# front; a pixel is some mm wide.
+_FINGERTIP_M, _IN_FINGER_M = (-0.015, 0.015), (-0.005, 0.025)
+_IN_THUMB_M, _IN_WRIST_M = (-0.005, 0.045), (0.0, 0.06)
 
 # The order of `human.topology.HAND_21`.
 HAND_LANDMARKS = (
@@ -128,7 +130,8 @@ def hand_landmarks(rig: Rig, vertices: FloatArray, weights: FloatArray) -> Landm
         hand, wrist = ([part in names for part in PARTS] for names in ((f"{side}_hand",), _around_wrist(side)))
         parts += [wrist] + [hand] * (len(own) - 1)
     bounds = np.where(np.array(bones)[:, None] < 0, _FINGERTIP_M, _IN_FINGER_M)
-    bounds[:: len(HAND_LANDMARKS)] = _IN_WRIST_M
+    for name, own in (("wrist", _IN_WRIST_M), ("thumb_cmc", _IN_THUMB_M)):
+        bounds[HAND_LANDMARKS.index(name) :: len(HAND_LANDMARKS)] = own
     return Landmarks(
         names=tuple(f"{side}_hand_{name}" for side in SIDES for name in HAND_LANDMARKS),
         bones=np.array(bones),

@@ -33,6 +33,8 @@ _WAVE_HZ = 1.4
 _WAVE_AMPLITUDE = (0.17, 0.0, 0.02)
 # The arm that waves all the time does so at about this rate: with whole waves in a loop.
 _WAVING_HZ = 1.5
+# Lower than a greeting, so that a camera near by still sees the fingers.
+_WAVING_LOWER = 0.15
 # Amplitudes of quiet standing and looking around.
 _SWAY_M = (0.015, 0.010)
 _TRUNK_RAD = np.deg2rad((2.0, 1.5, 5.0))
@@ -69,7 +71,7 @@ class Motion:
         self._waving, self._waving_hz = "", max(1, round(_WAVING_HZ * duration_s)) / duration_s
         if kind == "waving":
             self._waving = str(rng.choice(("left", "right")))
-            self._hang[self._waving] = _key("wave", rng)
+            self._hang[self._waving] = _key("wave", rng) - np.eye(10)[2] * _WAVING_LOWER
         # Two harmonics of the loop for each of eight small motions: whole cycles, so that the loop closes.
         cycles = np.maximum(1, np.round(duration_s * rng.uniform(0.12, 0.35, (8, 2))))
         self._frequencies = 2 * np.pi * cycles / duration_s

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
 from pose_perception.simulation.body_model import load_model
 from pose_perception.simulation.clothing import Appearance, draw_appearances, dress
@@ -55,7 +56,7 @@ class Body:
 
     Attributes:
         rig: Bones.
-        weights: Influence of the bones on each of V vertices with shape (V, B), float32.
+        weights: Influence of the bones on each of V vertices; sparse with shape (V, B), float32.
         vertices: Rest positions with shape (V, 3), float32.
         faces: Vertices of each triangle with shape (F, 3), int32.
         colors: Albedo of each vertex with shape (V, 3), 0 to 1.
@@ -70,7 +71,7 @@ class Body:
     """
 
     rig: Rig
-    weights: npt.NDArray[np.float32]
+    weights: Any
     vertices: npt.NDArray[np.float32]
     faces: npt.NDArray[np.int32]
     colors: npt.NDArray[np.float32]
@@ -128,7 +129,7 @@ def _create_body(model: Any, keypoints: Any, look: Appearance, rng: np.random.Ge
     trunk_center, trunk_radii = _trunk(clothes.vertices, part_names)
     return Body(
         rig=rig,
-        weights=weights,
+        weights=sparse.csr_matrix(weights),
         vertices=clothes.vertices.astype(np.float32),
         faces=faces,
         colors=clothes.colors,

@@ -36,6 +36,7 @@ _FOREARM_TWIST = {"lowerarm01": 0.15, "lowerarm02": 0.6, "wrist": 1.0}
 _MAX_TWIST_RAD = np.deg2rad(85.0)
 _RELAXED_CURL_RAD = np.deg2rad(14.0)
 _FIST_CURL_RAD = np.deg2rad(78.0)
+_OPEN_CURL, _FLAT_CURL = -0.2, -0.35
 _PUSH_SHARPNESS = 8
 # Columns: out of the face, to the left, up; in the frame of a body at rest (x to its left, y backwards, z up).
 _HEAD_AXES = np.array([[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
@@ -49,7 +50,8 @@ class ArmPose:
         wrist: Position of the wrist with shape (3,).
         pole: Direction in which the elbow points with shape (3,).
         palm: Direction in which the palm faces with shape (3,).
-        curl: 0 for a relaxed hand, 1 for one that points with the index finger, -0.2 for one with straight fingers.
+        curl: 0 for a relaxed hand, 1 for one that points with the index finger, -0.2 for one with straight fingers,
+            -0.35 for one that lies flat on something.
     """
 
     wrist: FloatArray
@@ -192,12 +194,20 @@ def _palm_twist(rig: Rig, side: str, lower: FloatArray, axis: FloatArray, wanted
 
 def _fingers(rig: Rig, side: str, wrist: FloatArray, curl: float) -> dict[str, FloatArray]:
     suffix, palm, rotations = SIDES[side], _palm(rig, side), {}
+    flat = float(np.clip((_OPEN_CURL - curl) / (_OPEN_CURL - _FLAT_CURL), 0, 1))
     for finger in (2, 3, 4, 5):
-        # A pointing hand stretches the index finger as an open hand stretches them all.
-        closed = -_RELAXED_CURL_RAD * abs(curl) if finger == 2 else curl * (_FIST_CURL_RAD - _RELAXED_CURL_RAD)
+        closed = curl * (_FIST_CURL_RAD - _RELAXED_CURL_RAD)
+        if finger == 2:
+            # A pointing hand stretches the index finger as an open hand stretches them all.
+            closed = (1 - flat) * -_RELAXED_CURL_RAD * abs(curl) + flat * closed
         angle = _RELAXED_CURL_RAD + closed
         start, end = (rig.head(f"finger{finger}-{joint}.{suffix}") for joint in (1, 3))
         axis = unit(np.cross(unit(end - start), palm))
         for joint in (1, 2, 3):
             rotations[f"finger{finger}-{joint}.{suffix}"] = wrist @ about(axis, joint * angle)
+    if flat > 0:
+        # The thumb goes to the side of the palm, or it would stick into what the palm lies on.
+        thumb = unit(rig.head(f"finger1-3.{suffix}") - rig.head(f"finger1-1.{suffix}"))
+        beside = unit(thumb - (thumb @ palm) * palm)
+        rotations[f"finger1-1.{suffix}"] = wrist @ between(thumb, beside, flat)
     return rotations

@@ -13,6 +13,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -137,7 +138,7 @@ def render(config: SequenceConfig, folder: Path, progress: Progress | None = Non
         folder: Where the files go.
         progress: Told after each frame.
     """
-    from pose_perception.simulation.scene import Scene
+    from pose_perception.simulation.scene import Moment, Scene
     from pose_perception.simulation.sensor import Sensor, to_millimetres
 
     scene = Scene(config, cache_directory() / "anny")
@@ -148,20 +149,30 @@ def render(config: SequenceConfig, folder: Path, progress: Progress | None = Non
         for name, (shape, dtype) in _shapes(config, len(scene.keypoint_names), depth_camera).items()
     }
     poster_boxes = []
-    for i in range(config.frames):
-        moment = scene.at(i / config.rate_hz)
+
+    def photograph(number: int, moment: Moment) -> None:
         color, depth_mm = moment.picture.color, to_millimetres(moment.depth_picture.depth)
         if config.noise:
-            rng = np.random.default_rng((config.seed, i))
+            rng = np.random.default_rng((config.seed, number))
             depth_mm = depth_eye.measure(moment.depth_picture, rng)
             color = eye.photograph(color, rng)
         for name, values in zip(_IMAGES, (color, depth_mm, moment.picture.instances), strict=True):
-            arrays[name][i] = values
+            arrays[name][number] = values
         for name in _TRUTH:
-            arrays[name][i] = getattr(moment, name)
-        poster_boxes.append(moment.poster_box.tolist())
-        if progress is not None:
-            progress(i + 1, config.frames)
+            arrays[name][number] = getattr(moment, name)
+
+    # The noise of one frame is made while the next one is rendered.
+    with ThreadPoolExecutor(1) as darkroom:
+        taken: list[Future[None]] = []
+        for i in range(config.frames):
+            moment = scene.at(i / config.rate_hz)
+            poster_boxes.append(moment.poster_box.tolist())
+            if taken:
+                taken.pop().result()
+            taken.append(darkroom.submit(photograph, i, moment))
+            if progress is not None:
+                progress(i + 1, config.frames)
+        taken.pop().result()
     for array in arrays.values():
         array.flush()
     about = {
