@@ -199,7 +199,7 @@ def test_box_carried_in_front_of_the_trunk_is_not_the_body(
     error = np.linalg.norm(bodies.positions[0] - truth, axis=1)
     measured = bodies.states[0] == KeypointState.MEASURED
     assert not measured[[11, 12]].any()  # the hips are behind the box
-    assert error[[11, 12]].max() < 0.12
+    assert error[[11, 12]].max() < 0.15
     assert error[measured].max() < 0.15
     assert measured[[5, 6, 13, 14]].all()  # shoulders and knees are not
 

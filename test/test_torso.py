@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from pose_perception.human.topology import COCO_17
-from pose_perception.human.torso import torso_pose
+from pose_perception.human.torso import torso_pose, trunk_rotations
 
 
 def _upright() -> np.ndarray:
@@ -46,3 +47,21 @@ def test_missing_or_flat_torso_has_no_pose() -> None:
     positions = _upright()
     positions[:, 0] = 0.0  # seen exactly from the side with both sides in one place
     assert torso_pose(positions, COCO_17) is None
+
+
+@pytest.mark.parametrize("turn_deg", [-150, -90, -40, 0, 40, 90, 150])
+def test_trunks_turn_as_their_width_tells(turn_deg: float) -> None:
+    # Shoulders and hips of somebody upright who faces the camera, 2 m away: left is to the right in the image.
+    corners = np.array([[0.18, -0.25, 0], [-0.18, -0.25, 0], [0.1, 0.25, 0], [-0.1, 0.25, 0]])
+    turn = Rotation.from_rotvec([0, np.deg2rad(turn_deg), 0]).as_matrix()
+    turned = corners @ turn.T
+    flat = turned * [1, 1, 0] + [0.3, 0, 2.0]  # all at the depth of the body
+    compressed = turned * [1, 1, 0.4]  # what networks make of people seen from the side
+    rotation = trunk_rotations(flat[None], compressed[None], np.array([[0.36, 0.2]]))[0]
+    facing = np.array([[0.0, 1, 0], [0, 0, -1], [-1, 0, 0]])
+    assert np.allclose(rotation, turn @ facing, atol=1e-6)
+
+
+def test_trunk_of_which_a_corner_is_not_seen_is_not_known() -> None:
+    corners = np.full((1, 4, 3), np.nan)
+    assert np.isnan(trunk_rotations(corners, corners, np.array([[0.36, 0.2]]))).all()

@@ -20,10 +20,12 @@ from pose_perception.human.joint_depth import FREE_SPACE_M, TRUNK, JointDepths
 from pose_perception.human.joint_offsets import JointOffsets
 from pose_perception.human.landmarks import DISTANCE_SPREAD, RELATIVE_SIGMA_M, depth_from_landmarks, rotate_to_view
 from pose_perception.human.topology import Topology
-from pose_perception.human.torso import torso_pose
+from pose_perception.human.torso import torso_pose, trunk_rotations
 
 # Standard deviation of the expected depth, as a part of this reach.
 _GUESS_SIGMA = 0.4
+# A joint hides that of the other side when they are this close across the view and one is this much deeper, metres.
+_SAME_PLACE_M, _DEEPER_M = 0.10, 0.06
 # Distance of people of whose distance nothing is known, metres.
 _TYPICAL_DEPTH_M = 2.5
 # Error of the network's relative depth along a bone: a part of the bone's length.
@@ -46,7 +48,7 @@ _ACROSS_FACTORS = {
 }
 # A joint that cannot be measured is mostly one that cannot be seen, so that its keypoint is a guess, too: least
 # standard deviation across the view, metres.
-_INFERRED_ACROSS_SIGMA_M = 0.115
+_INFERRED_ACROSS_SIGMA_M = 0.145
 _HANGING = dict.fromkeys(("index", "pinky", "thumb"), "wrist") | dict.fromkeys(("heel", "foot_index"), "ankle")
 # Factors on the solver's standard deviation of the depth.
 _MEASURED_SIGMA_FACTOR, _INFERRED_SIGMA_FACTOR = 0.85, 1.2
@@ -98,6 +100,10 @@ class Lifter:
         self._starts = np.array([bone.start for bone in self.bones])
         self._ends = np.array([bone.end for bone in self.bones])
         self._topology = topology
+        self._mirrored = np.array(topology.mirrored)
+        pairs = [{topology.index[f"{side}_{part}"] for side in ("left", "right")} for part in ("shoulder", "hip")]
+        ends = [{bone.start, bone.end} for bone in self.bones]
+        self._width_bones = np.array([ends.index(pair) for pair in pairs])
         self._offsets = JointOffsets(topology)
         self._is_flat = FlatnessTest(topology)
         self._trunk = np.array([topology.index[name] for name in TRUNK])
@@ -135,6 +141,10 @@ class Lifter:
         trusted = (self._across(estimates, frame, about) < _TRUSTED_SIGMA_M) & ~hidden
         expected = self._depths.expected(frame, pixels, relative, offsets, trusted)
         across = self._across(estimates, frame, expected)
+        body_depth = expected[:, self._trunk].mean(axis=1)[:, None, None]
+        trunks = trunk_rotations(view[:, self._trunk] * body_depth, relative[:, self._trunk], self._widths(lengths))
+        offsets = self._offsets.depths(view, trunks)
+        hidden = self._offsets.hidden(view, trunks) | self._behind_partner(view, expected)
         evidence = self._depths.measure(frame, pixels, expected, offsets, (across < _TRUSTED_SIGMA_M) & ~hidden)
         problem = BodyProblem(
             rays=view,
@@ -166,11 +176,25 @@ class Lifter:
         nothing = np.zeros(known.shape, bool)
         return LiftedBodies(view * depth[..., None], covariances, states, nothing, nothing.any(axis=1))
 
+    def _widths(self, lengths: Sequence[BoneLengths]) -> FloatArray:
+        """Return the distances of the shoulders and of the hips of each person, shape (N, 2), metres."""
+        return np.stack([person.lengths[self._width_bones] for person in lengths])
+
     def _trunk_rotations(self, points: FloatArray) -> FloatArray:
         """Return the axes of each trunk with shape (N, 3, 3) from points (N, K, 3); NaN where they do not tell."""
         poses = [torso_pose(person, self._topology) for person in points]
         unknown = np.full((3, 3), np.nan)
         return np.array([unknown if pose is None else pose[:3, :3] for pose in poses]).reshape(-1, 3, 3)
+
+    def _behind_partner(self, view: FloatArray, expected: FloatArray) -> npt.NDArray[np.bool_]:
+        """Return which joints the same joint of the other side hides, shape (N, K).
+
+        Both appear in one place, so the surface there is that of the nearer one: the legs of somebody seen from the
+        side have one depth otherwise.
+        """
+        apart = np.linalg.norm(view - view[:, self._mirrored], axis=2) * expected
+        deeper = expected > expected[:, self._mirrored] + _DEEPER_M
+        return (apart < _SAME_PLACE_M) & deeper
 
     def _across(self, estimates: PoseEstimates, frame: RgbdFrame, depth: FloatArray) -> FloatArray:
         """Return the standard deviation of each keypoint across the view with shape (N, K), metres."""
