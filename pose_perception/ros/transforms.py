@@ -28,12 +28,18 @@ def _tf_message_type() -> type | None:
 
 
 class TransformOutput:
-    """Publishes transforms on `/tf`. Without tf2_msgs it says so once and publishes nothing."""
+    """Publishes transforms on `/tf`. Without tf2_msgs it says so once and publishes nothing.
 
-    def __init__(self, node: Node) -> None:
+    Args:
+        node: Owner of the publisher.
+        static: Publish on `/tf_static` instead, where the last message stays for whoever comes later.
+    """
+
+    def __init__(self, node: Node, static: bool = False) -> None:
         self._node = node
         self._type = _tf_message_type()
-        self._publisher = None if self._type is None else node.create_publisher(self._type, "/tf", _DYNAMIC_QOS)
+        topic, qos = ("/tf_static", _STATIC_QOS) if static else ("/tf", _DYNAMIC_QOS)
+        self._publisher = None if self._type is None else node.create_publisher(self._type, topic, qos)
         if self._publisher is None:
             node.get_logger().warning("no TF is published: install tf2_msgs (it comes with every ROS 2 distribution)")
 

@@ -23,12 +23,14 @@ _STANDING_M, _WALKING_M = 0.30, 0.50
 _SPEED_M_S = 1.0
 _TO_CAMERA_S, _TURN_S = 0.9, 1.3
 # Everybody is seen at least this long before they hide again.
-_SHORTEST_STAY_S = 1.5
+_SHORTEST_STAY_S = 0.7
 _BOARD_HEIGHT_M, _BOARD_THICKNESS_M = 2.1, 0.05
 # How far away the board is, as a share of the distance of who hides; others stand within a share of the view.
 _BOARD_DEPTH, _USED_VIEW = 0.5, 0.85
 # Pause with which the time out of sight is measured first, how often, and how finely: to 20 ms.
-_TRIAL_PAUSE_S, _TRIALS, _BISECTIONS = 2.0, 3, 7
+_TRIAL_PAUSE_S, _TRIALS, _BISECTIONS = 2.0, 6, 7
+# Steps depend on the pause, so that the time out of sight does not quite grow with it.
+_TOLERANCE_S, _WORST_S = 0.03, 0.2
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,9 @@ def hide(
     walks = _draw_passes(count, possible, rng)
     moving_s = sum(_pass_s(hiding, lane_m, sides, pauses[sides]) for sides in walks)
     stay_s = (config.loop_s - moving_s) / count
-    route = _route(hiding, lane_m, [(sides, pauses[sides]) for sides in walks], stay_s, phase * config.loop_s / count)
+    # The loop begins and ends in sight.
+    late_s = phase * config.loop_s / count - stay_s / 2
+    route = _route(hiding, lane_m, [(sides, pauses[sides]) for sides in walks], stay_s, late_s)
     return Walking(motion, route)
 
 
@@ -155,12 +159,14 @@ def _pause_s(
     config: SequenceConfig, hiding: Hiding, body: Body, motion: Motion, lane_m: float, sides: tuple[int, int]
 ) -> float:
     """Find the pause out of sight with which nothing is seen for as long as configured; negative where none does."""
-    pause_s = _TRIAL_PAUSE_S
+    pause_s, best = _TRIAL_PAUSE_S, (np.inf, 0.0)
     for _ in range(_TRIALS):
-        pause_s += config.hidden_s - _out_of_sight_s(hiding, body, motion, lane_m, sides, max(pause_s, 0.0))
-        if pause_s < 0:
+        short_s = config.hidden_s - _out_of_sight_s(hiding, body, motion, lane_m, sides, pause_s)
+        best = min(best, (abs(short_s), pause_s))
+        if abs(short_s) < _TOLERANCE_S or pause_s + short_s < 0:
             break
-    return pause_s
+        pause_s += short_s
+    return best[1] if best[0] < _WORST_S else -1.0
 
 
 def _out_of_sight_s(

@@ -23,9 +23,10 @@ from pose_perception.errors import ConfigurationError
 from pose_perception.nodes.simulated_camera import SimulatedCameraNode
 from pose_perception.ros import conversions
 from pose_perception.ros.counters import Counters
-from pose_perception.ros.frames import RgbdMessages
+from pose_perception.ros.frames import FrameBuilder, RgbdMessages
 from pose_perception.ros.rgbd import RgbdConfig, RgbdSubscriber
 from pose_perception.ros.topics import TopicMonitor
+from pose_perception.ros.transforms import TransformInput
 from pose_perception.simulation.sequence import SequenceConfig, SimulatedSequence, load_or_render
 
 if TYPE_CHECKING:
@@ -115,6 +116,31 @@ def test_clock_that_steps_back_does_not_stop_the_camera(ros: Ros, sequence: Simu
 
     assert publishes_from(1000 * 10**9)
     assert publishes_from(10 * 10**9)
+
+
+def test_depth_of_another_view_comes_with_its_calibration_and_its_place(ros: Ros) -> None:
+    config = SequenceConfig(people=1, duration_s=0.4, rate_hz=5.0, depth_view="separate", camera_motion="hand_held")
+    sequence = load_or_render(config)
+    pytest.importorskip("tf2_msgs.msg", reason="tf2_msgs comes with a complete ROS 2 only")
+    node = ros.add(Node("reader"))
+    images: list[RgbdMessages] = []
+    counters, transforms = Counters(node.get_logger()), TransformInput(node, fixed_frame="world")
+    lookups = {"lookup": transforms.extrinsics, "fixed_from_camera": transforms.fixed_from_camera}
+    builder = FrameBuilder(counters, node.get_logger(), **lookups)
+    RgbdSubscriber(node, RgbdConfig(), counters, TopicMonitor(), images.append)
+    names = ("people", "duration_s", "rate_hz", "depth_view", "camera_motion")
+    ros.add(SimulatedCameraNode(parameter_overrides=[Parameter(name, value=getattr(config, name)) for name in names]))
+    assert ros.spin_until(lambda: len(images) > 4, timeout_s=30)
+    ros.spin_for(0.1)
+    messages = images[-1]
+    assert messages.depth_info is not None
+    assert conversions.camera_from_info(messages.depth_info) == sequence.depth_camera
+    frame = builder.build(messages)
+    assert frame.depth is not None
+    assert np.isfinite(frame.depth).mean() > 0.5
+    index = int(np.argmin([np.abs(frame.color.astype(int) - color).mean() for color in sequence.color]))
+    assert frame.fixed_from_camera is not None
+    np.testing.assert_allclose(frame.fixed_from_camera, sequence.fixed_from_camera[index], atol=1e-5)
 
 
 def test_shipped_parameters_are_the_defaults() -> None:
