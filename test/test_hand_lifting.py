@@ -60,7 +60,7 @@ def test_hand_in_front_of_a_wall_lies_where_it_is(pose: str, side: str) -> None:
     lifted = lift(hand, depth_of(hand, wall_m=1.6), wrists_at(hand[0] + [0.01, 0.0, 0.02]), side)
     assert np.median(errors(lifted, hand)) < 0.010
     assert errors(lifted, hand).max() < 0.025
-    assert (lifted.states == KeypointState.MEASURED).mean() > 0.6
+    assert (lifted.states == KeypointState.MEASURED).mean() > 0.5
     assert (lifted.states != KeypointState.MISSING).all()
 
 

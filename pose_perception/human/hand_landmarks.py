@@ -19,13 +19,15 @@ from pose_perception.human.topology import HAND_21
 
 SIZE = 224
 _POINTS = 21
-# The network marks the wrist at the crease of the skin, in the palm; the joint, which the skeleton's wrist is, lies
-# this part of the way to the middle knuckle further back: COCO's annotators set the wrists of 16 hands 0.06 behind
-# the network's (median), the rotation centres of simulated people lie 0.15 behind.
-_WRIST_PART = 0.09
-# It marks fingertips in the middle of the nail; the finger ends this part of its last bone further on (measured on
-# simulated people; 4 mm of flesh in front of the bone, Buryanov and Kotiuk 2010).
-_TIP_PART = 0.12
+# The network draws hands a little too small: the larger the crop, the larger the hand that it sees in it. Over the
+# network's, about the middle of the hand, from simulated people; on real hands, too, fingers end further out.
+_GROWTH = 1.04
+# It marks the wrist at the crease of the skin, in the palm; the joint, which the skeleton's wrist is, lies this part of
+# the way to the middle knuckle further back: COCO's annotators set the wrists of 16 hands 0.06 behind it (median).
+_WRIST_PART = 0.05
+# It marks fingertips in the middle of the nail; the finger ends this part of its last bone further on (simulated
+# people; 4 mm of flesh in front of the bone, Buryanov and Kotiuk 2010).
+_TIP_PART = 0.10
 _WRIST, _KNUCKLE = HAND_21.index["wrist"], HAND_21.index["middle_mcp"]
 _TIPS = np.array([HAND_21.index[f"{finger}_tip"] for finger in ("thumb", "index", "middle", "ring", "pinky")])
 
@@ -90,6 +92,8 @@ def decode(outputs: Mapping[str, FloatArray], regions: FloatArray) -> HandMarks:
     x, y, z = np.moveaxis(world, 2, 0)
     turned = np.stack([cos * x - sin * y, sin * x + cos * y, z], axis=-1)
     around = regions_from_landmarks(pixels)
+    middle = pixels.mean(axis=1, keepdims=True)
+    pixels = middle + _GROWTH * (pixels - middle)
     for points in (pixels, turned):
         points[:, _WRIST] -= _WRIST_PART * (points[:, _KNUCKLE] - points[:, _WRIST])
         points[:, _TIPS] += _TIP_PART * (points[:, _TIPS] - points[:, _TIPS - 1])

@@ -26,7 +26,7 @@ _SURE = 0.6
 _BELIEVED, _OWN_SKIN_M = 0.4, 0.03
 # Errors that landmarks of one hand share, across the view and along it, metres: the network's and those of the model.
 # From simulated people, such that errors over standard deviations have unit variance.
-_MEASURED_SIGMA_M, _INFERRED_SIGMA_M = (0.006, 0.012), (0.010, 0.032)
+_MEASURED_SIGMA_M, _INFERRED_SIGMA_M = (0.005, 0.010), (0.009, 0.028)
 # Inferred landmarks less certain than this are missing, metres.
 _MAX_SIGMA_M = 0.15
 # A hand teaches its size when the frame alone knows it at least half as well as what was known before.

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from pose_perception.datatypes import FloatArray
 from pose_perception.human.hand_model import BONES, LENGTH_SIGMAS, LENGTHS, TREE, TREE_LENGTHS, surface_offsets
@@ -32,6 +33,8 @@ _DIRECTION_SIGMA = 0.45
 # Where the depth is read: at each landmark, and in the palm, which is large enough for any camera, on the way from the
 # wrist to the knuckles.
 _PALM_PART = 0.6
+# What lies this close in the view, and this much nearer, hides a landmark: the depth there is not its own, metres.
+_HIDING_RADIUS_M, _HIDING_DEPTH_M = 0.011, 0.012
 _KNUCKLES = tuple(HAND_21.index[f"{finger}_mcp"] for finger in ("index", "middle", "ring", "pinky"))
 
 
@@ -45,6 +48,10 @@ def _make_samples() -> FloatArray:
 
 SAMPLES = _make_samples()
 """Weights that make the points whose depth is read of the landmarks, shape (S, 21); the landmarks come first."""
+
+
+_MIDDLES = TREE[[b for b, (start, _) in enumerate(TREE) if start]]
+"""The bones of the fingers, shape (B, 2)."""
 
 
 class HandProblem(NamedTuple):
@@ -152,10 +159,23 @@ def _depth(problem: HandProblem, positions: FloatArray, sizes: FloatArray, scale
     residual = np.where(seen, positions[..., 2] @ SAMPLES.T - measured, 0.0)
     sigma = np.hypot(problem.surface_sigma, _OFFSET_SIGMA * offsets)
     squared = np.square(residual / np.maximum(scale, _DEPTH_SCALE_SIGMAS * problem.surface_sigma))
+    seen = seen & ~(_hidden(positions) & (residual > 0))
     weights = seen / np.square(1 + squared)
     # Points behind the surface may be hidden by something; nothing can be in front of what is seen.
     pull = np.where(residual < 0, seen / np.square(1 + _FREE_SPACE * squared), weights)
     return _Depth(measured, pull / np.square(sigma), weights, offsets)
+
+
+def _hidden(positions: FloatArray) -> npt.NDArray[np.bool_]:
+    """Return which points `SAMPLES` have another part of the hand in front of them, shape (N, S)."""
+    fingers = positions[:, _MIDDLES[:, 0]] * 0.5 + positions[:, _MIDDLES[:, 1]] * 0.5
+    others = np.concatenate([positions, fingers], axis=1)
+    flat = others[..., :2] / others[..., 2:] * positions[:, :1, 2:]
+    between = flat[:, :_POINTS, None] - flat[:, None]
+    near = np.square(between).sum(axis=3) < _HIDING_RADIUS_M**2
+    in_front = others[:, None, :, 2] < positions[:, :, None, 2] - _HIDING_DEPTH_M
+    hidden = (near & in_front).any(axis=2)
+    return np.concatenate([hidden, np.zeros((len(hidden), len(SAMPLES) - _POINTS), bool)], axis=1)
 
 
 def _linear_part(problem: HandProblem) -> tuple[FloatArray, FloatArray]:
