@@ -11,6 +11,7 @@ from pose_perception.errors import ConfigurationError
 from pose_perception.networks.weights import cache_directory
 from pose_perception.simulation.activities import plan
 from pose_perception.simulation.kinematics import FloatArray
+from pose_perception.simulation.legs import SEAT_M
 from pose_perception.simulation.motion import Motion
 from pose_perception.simulation.people import PARTS, Body, create_bodies
 from pose_perception.simulation.posing import Posed, pose_body
@@ -18,7 +19,7 @@ from pose_perception.simulation.props import CARRIED_M, held_between
 from pose_perception.simulation.scene import Scene
 from pose_perception.simulation.sequence import SequenceConfig
 
-ACTIVITIES = ("stand", "cross", "occlude", "exit", "turn", "approach", "carry", "poster")
+ACTIVITIES = ("stand", "cross", "occlude", "exit", "turn", "approach", "carry", "poster", "sit")
 SMALL = {"width": 160, "height": 120}
 STEP_S = 1 / 30
 
@@ -139,6 +140,22 @@ def test_boxes_lie_between_the_hands_and_in_front_of_the_belly(bodies: list[Body
                 hand = np.abs(local[parts == f"{side}_hand"])
                 beside = (hand[:, 1:] < 1).all(axis=1)
                 assert (hand[beside, 0].min() - 1) * CARRIED_M[0] / 2 < 0.015  # it touches the side
+
+
+def test_who_sits_does_so_on_the_seat_with_the_feet_on_the_floor(bodies: list[Body]) -> None:
+    config = SequenceConfig(activity="sit", people=3)
+    for body, person in zip(bodies, acted(config, bodies, np.array([0.0, 4.0])), strict=True):
+        for posed in person:
+            parts = np.array(PARTS)[body.parts]
+            assert abs(posed.vertices[:, 2].min()) < 0.005
+            thighs = posed.vertices[np.isin(parts, ["torso", "left_thigh", "right_thigh"]), 2]
+            assert SEAT_M - 0.06 < thighs.min() < SEAT_M + 0.02  # flesh gives way
+            index = body.keypoint_names.index
+            for side in ("left", "right"):
+                hip, knee, ankle = (posed.keypoints[index(f"{side}_{name}")] for name in ("hip", "knee", "ankle"))
+                thigh, shin = knee - hip, ankle - knee
+                cosine = thigh @ shin / np.linalg.norm(thigh) / np.linalg.norm(shin)
+                assert 60 < np.rad2deg(np.arccos(cosine)) < 110
 
 
 def test_a_poster_shows_somebody_and_is_flat() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pose_perception.errors import ConfigurationError
-from pose_perception.simulation.actors import Actor, Carrying, Standing, Walking, place
+from pose_perception.simulation.actors import Actor, Carrying, Sitting, Standing, Walking, place
 from pose_perception.simulation.config import SequenceConfig
 from pose_perception.simulation.hiding import Hiding, hide
 from pose_perception.simulation.kinematics import FloatArray
@@ -40,12 +40,14 @@ class Plan:
         actors: One for each person.
         blocks: What stands in the room for it.
         carries: Whether everybody holds a box.
+        sits: Whether everybody sits on a chair.
         poster_bearing_rad: Direction in which a poster hangs, seen from the camera; None without one.
     """
 
     actors: list[Actor]
     blocks: tuple[Block, ...] = ()
     carries: bool = False
+    sits: bool = False
     poster_bearing_rad: float | None = None
 
 
@@ -70,6 +72,7 @@ def plan(config: SequenceConfig, bodies: list[Body], place_rng: np.random.Genera
         "approach": _approach,
         "carry": _carry,
         "poster": _poster,
+        "sit": _sit,
     }
     return plans[config.activity](config, bodies, place_rng, motions)
 
@@ -84,6 +87,12 @@ def _carry(config: SequenceConfig, bodies: list[Body], rng: np.random.Generator,
     return Plan(
         [Carrying(*who, place(*pose)) for *who, pose in zip(motions, bodies, places, strict=True)], carries=True
     )
+
+
+def _sit(config: SequenceConfig, bodies: list[Body], rng: np.random.Generator, motions: list[Motion]) -> Plan:
+    places = stand_side_by_side(config, config.people, rng)
+    actors = [Sitting(motion, place(*pose)) for motion, pose in zip(motions, places, strict=True)]
+    return Plan(list(actors), sits=True)
 
 
 def _turn(config: SequenceConfig, bodies: list[Body], rng: np.random.Generator, motions: list[Motion]) -> Plan:

@@ -53,6 +53,15 @@ class Standing:
         return self._motion.at(time_s), self._place
 
 
+class Sitting(Standing):
+    """Somebody who sits on a chair."""
+
+    def at(self, time_s: float) -> tuple[Pose, FloatArray]:
+        """Return the pose and the place in the room (4, 4) at a time of the loop."""
+        pose, place = super().at(time_s)
+        return replace(pose, sits=True), place
+
+
 class Walking:
     """Somebody who goes along a route on their feet.
 

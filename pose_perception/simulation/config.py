@@ -37,8 +37,8 @@ class SequenceConfig(Config):
     activity: str = option(
         "stand",
         "What people do: stand side by side, cross each other, walk behind a board (occlude) or out of the image "
-        "(exit), turn on the spot, approach the camera, carry boxes, or stand beside a poster of a person.",
-        choices=("stand", "cross", "occlude", "exit", "turn", "approach", "carry", "poster"),
+        "(exit), turn on the spot, approach the camera, carry boxes, stand beside a poster of a person, or sit.",
+        choices=("stand", "cross", "occlude", "exit", "turn", "approach", "carry", "poster", "sit"),
     )
     hidden_s: float = option(
         2.0, "How long nothing is seen of someone behind the board or out of the image, s.", minimum=0.5, maximum=60.0

@@ -18,6 +18,12 @@ _BLEND_M = 0.025
 # Direction in which knees point: outward, backwards, up.
 _KNEE = np.array([0.15, -1.0, 0.0])
 _UP = np.array([0.0, 0.0, 1.0])
+SEAT_M = 0.45
+"""Height of the seat of a chair."""
+# What is between the joint of the hip and the seat, how far the feet are ahead as a share of the thigh, and how far
+# apart the knees are.
+_BUTTOCKS_M, _FEET_AHEAD, _KNEES_APART_M = 0.10, 0.95, 0.03
+_KNEE_UP = np.array([0.15, -1.0, 1.0])
 
 
 @dataclass(frozen=True)
@@ -98,6 +104,20 @@ def step(
         }
         toes = heading @ _pitched(foot.toes_rad)
         rotations |= {f"toe{toe}-1.{suffix}": toes for toe in (1, 2, 3, 4, 5)}
+    return root, rotations
+
+
+def sit(body: Body, sway: FloatArray) -> tuple[FloatArray, dict[str, FloatArray]]:
+    """Sit on a seat, the feet flat on the floor in front of it; arguments and results as of `stand`."""
+    thigh = body.limbs["left_leg"].lengths[0]
+    hip = body.rig.head("upperleg01.L")
+    root = np.array([0.25 * sway[0], 0.25 * sway[1], SEAT_M + _BUTTOCKS_M - hip[2]])
+    rotations: dict[str, FloatArray] = {}
+    for side, suffix in SIDES.items():
+        outward, hip = _outward(side), body.rig.head(f"upperleg01.{suffix}")
+        ankle = _home(body, side) + np.array([outward * _KNEES_APART_M, -_FEET_AHEAD * thigh, 0.0])
+        upper, lower = body.limbs[f"{side}_leg"].solve(root + hip, ankle, _KNEE_UP * (outward, 1, 1))
+        rotations |= {f"upperleg01.{suffix}": upper, f"lowerleg01.{suffix}": lower, f"foot.{suffix}": np.eye(3)}
     return root, rotations
 
 

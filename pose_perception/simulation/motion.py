@@ -18,6 +18,7 @@ GESTURES = ("wave", "point", "reach")
 # how much the wrist may differ from one performance to the next.
 _KEYS = {
     "hang": ((0.13, 0.12, -0.94), (0.45, -1.0, 0.0), (-1.0, 0.1, 0.0), 0.0, 0.02),
+    "lap": ((-0.02, 0.52, -0.62), (0.80, -0.6, -0.5), (-0.2, 0.0, -1.0), 0.0, 0.02),
     "wave": ((0.40, 0.30, 0.25), (0.40, -0.30, -1.0), (0.0, 1.0, 0.0), -0.2, 0.05),
     "point": ((0.30, 0.82, 0.05), (0.50, -0.2, -1.0), (-0.3, 0.0, -1.0), 1.0, 0.22),
     "reach": ((0.08, 0.66, -0.22), (0.50, -0.4, -1.0), (-0.8, 0.0, -0.6), 0.0, 0.18),
@@ -59,13 +60,14 @@ class Motion:
         duration_s: Length of the loop; the motion at this time equals that at 0.
         kind: One of `GESTURES`, `mixed` for all of them, `waving` for one arm that waves without a pause, `rest`
             for arms that hang, or `still` for no motion at all.
+        resting: Where arms are that do nothing: `hang`, or `lap` for somebody who sits.
     """
 
-    def __init__(self, rng: np.random.Generator, duration_s: float, kind: str) -> None:
+    def __init__(self, rng: np.random.Generator, duration_s: float, kind: str, resting: str = "hang") -> None:
         self._duration_s = duration_s
         self._still = kind == "still"
         names = GESTURES if kind == "mixed" else (kind,)
-        self._hang = {side: _key("hang", rng) for side in ("left", "right")}
+        self._hang = {side: _key(resting, rng) for side in ("left", "right")}
         rests = kind in ("still", "rest", "waving")
         self._gestures = {side: [] if rests else self._plan(rng, names, side) for side in ("left", "right")}
         self._waving, self._waving_hz = "", max(1, round(_WAVING_HZ * duration_s)) / duration_s

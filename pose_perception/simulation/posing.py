@@ -20,7 +20,7 @@ from pose_perception.simulation.kinematics import (
     unit,
 )
 from pose_perception.simulation.landmarks import SIDES
-from pose_perception.simulation.legs import FootPose, stand, step
+from pose_perception.simulation.legs import FootPose, sit, stand, step
 from pose_perception.simulation.people import Body
 
 # Share of the trunk's turn that each vertebra has reached, from the pelvis up, and the same for neck and head.
@@ -71,6 +71,7 @@ class Pose:
         arms: `left` and `right`.
         feet: `left` and `right`; None for someone who stands.
         pelvis_rad: Turn of the pelvis about the vertical; the trunk does not follow. Only for those who step.
+        sits: Whether the body sits on a chair.
     """
 
     sway: FloatArray
@@ -79,6 +80,7 @@ class Pose:
     arms: dict[str, ArmPose]
     feet: dict[str, FootPose] | None = None
     pelvis_rad: float = 0.0
+    sits: bool = False
 
 
 class Posed(NamedTuple):
@@ -110,7 +112,9 @@ def pose_body(body: Body, pose: Pose) -> Posed:
         pose: What it does.
     """
     rig = body.rig
-    if pose.feet is None:
+    if pose.sits:
+        root, rotations = sit(body, pose.sway)
+    elif pose.feet is None:
         root, rotations = stand(body, pose.sway)
     else:
         root, rotations = step(body, pose.sway, pose.feet, pose.pelvis_rad)

@@ -8,11 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 from pose_perception.simulation.kinematics import FloatArray, unit
+from pose_perception.simulation.legs import SEAT_M
+from pose_perception.simulation.room import BOX_FACES
 
 CARRIED_M = (0.40, 0.30, 0.30)
 """Width, depth and height of a carried box."""
 CARRIED_AHEAD_M = 0.04
 """How far in front of the palms its middle is."""
+# Width, depth and height of a chair, half the thickness of its legs, and its colour.
+_CHAIR_M, _RAIL_M, _BEECH = (0.42, 0.42, 0.88), 0.02, (0.60, 0.47, 0.33)
 _CARDBOARD, _TAPE, _LABEL = (0.62, 0.46, 0.30), (0.80, 0.70, 0.52), (0.92, 0.92, 0.90)
 # Quads along each edge: enough to paint a tape and a label on them.
 _GRID = 15
@@ -63,6 +67,30 @@ def cardboard_box() -> Thing:
         np.concatenate(faces).astype(np.int32),
         np.concatenate(colors).astype(np.float32),
         np.full(count, 0.9, np.float32),
+    )
+
+
+def chair() -> Thing:
+    """Make a chair around the place of somebody who sits on it, the floor at z = 0."""
+    half, back, top = _CHAIR_M[0] / 2, _CHAIR_M[1] / 2, _CHAIR_M[2]
+    ends = [(x, y) for x in (-half + _RAIL_M, half - _RAIL_M) for y in (-back + _RAIL_M, back - _RAIL_M)]
+    blocks = [
+        ((-half, -back, SEAT_M - 0.04), (half, back, SEAT_M)),
+        ((-half, back, SEAT_M + 0.1), (half, back + 0.03, top)),
+        *[((x - _RAIL_M, y - _RAIL_M, 0), (x + _RAIL_M, y + _RAIL_M, SEAT_M)) for x, y in ends],
+        *[((x - _RAIL_M, back, 0), (x + _RAIL_M, back + 0.03, top)) for x in (ends[0][0], ends[-1][0])],
+    ]
+    sides = []
+    for low, high in blocks:
+        corners = np.array(np.meshgrid(*zip(low, high, strict=True), indexing="ij")).reshape(3, 8).T
+        # Corners of its own for each triangle, or the edges would look round; the room sees its boxes from inside.
+        sides.append(corners[BOX_FACES[:, ::-1].ravel()])
+    vertices = np.concatenate(sides)
+    return Thing(
+        vertices.astype(np.float32),
+        np.arange(len(vertices), dtype=np.int32).reshape(-1, 3),
+        np.full((len(vertices), 3), _BEECH, np.float32),
+        np.full(len(vertices), 0.9, np.float32),
     )
 
 

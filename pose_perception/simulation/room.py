@@ -14,12 +14,13 @@ _WALL_M = 1.1  # behind the farthest person
 _HALF_WIDTH_M = 2.6
 _HEIGHT_M = 2.6
 _FRONT_M = -0.5
-_BOX_FACES = np.array(
+BOX_FACES = np.array(
     [
         *((0, 2, 1), (1, 2, 3), (4, 5, 6), (5, 7, 6), (0, 1, 4), (1, 5, 4)),
         *((2, 6, 3), (3, 6, 7), (0, 4, 2), (2, 4, 6), (1, 3, 5), (3, 7, 5)),
     ]
 )
+"""Triangles of a box with its corners in the order (x, y, z), z fastest."""
 
 
 class Room(NamedTuple):
@@ -104,8 +105,8 @@ def build_room(
     corners = [
         np.array(np.meshgrid(*zip(box.low, box.high, strict=True), indexing="ij")).reshape(3, 8).T for box in boxes
     ]
-    faces = np.concatenate([_BOX_FACES + 8 * i for i in range(len(boxes))])
-    materials = np.repeat([_MATERIALS.index(box.material) for box in boxes], len(_BOX_FACES))
+    faces = np.concatenate([BOX_FACES + 8 * i for i in range(len(boxes))])
+    materials = np.repeat([_MATERIALS.index(box.material) for box in boxes], len(BOX_FACES))
     return Room(np.concatenate(corners), faces, materials)
 
 

@@ -16,9 +16,9 @@ from pose_perception.simulation.config import SequenceConfig
 from pose_perception.simulation.kinematics import FloatArray, unit
 from pose_perception.simulation.motion import Motion
 from pose_perception.simulation.people import create_bodies
-from pose_perception.simulation.posing import Posed, pose_body
+from pose_perception.simulation.posing import pose_body
 from pose_perception.simulation.poster import corners, hang_poster
-from pose_perception.simulation.props import cardboard_box, held_between
+from pose_perception.simulation.props import cardboard_box, chair, held_between
 from pose_perception.simulation.renderer import Renderer, Rendering
 from pose_perception.simulation.room import build_room
 
@@ -79,14 +79,16 @@ class Scene:
         self._config = config
         self._bodies = create_bodies(config.people, body, model_cache)
         kind = "rest" if config.activity in _NO_GESTURES else config.motion
-        motions = [Motion(stream, config.loop_s, kind) for stream in motion.spawn(config.people)]
+        resting = "lap" if config.activity == "sit" else "hang"
+        motions = [Motion(stream, config.loop_s, kind, resting) for stream in motion.spawn(config.people)]
         self._plan = plan(config, self._bodies, place, motions)
         self._camera = HeldCamera(held, config.loop_s) if config.camera_motion == "hand_held" else StillCamera()
         self.camera_from_world = self._camera.at(0.0)
         bearing, self._poster = self._plan.poster_bearing_rad, None
         if bearing is not None:
             self._poster = hang_poster(bearing, config.max_distance_m, picture, model_cache)
-        self._boxes = [cardboard_box() for _ in self._bodies] if self._plan.carries else []
+        makes = [cardboard_box] if self._plan.carries else [chair] if self._plan.sits else []
+        self._things = [make() for make in makes for _ in self._bodies]
         self._depth_from_color = np.linalg.inv(color_from_depth())
         self._renderer = self._make_renderer(config.camera, self.camera_from_world, room)
         self._depth_renderer = None
@@ -107,11 +109,16 @@ class Scene:
     def at(self, time_s: float) -> Moment:
         """Ideal images and truth at a time of the loop."""
         camera_from_world = self._camera.at(time_s)
-        posed, meshes = [], []
+        posed, places = [], []
         for body, actor in zip(self._bodies, self._plan.actors, strict=True):
             pose, world_from_person = actor.at(time_s)
-            posed.append(pose_body(body, pose).moved(camera_from_world @ world_from_person))
-        meshes = [person.vertices for person in posed] + self._carried(posed, camera_from_world)
+            places.append(camera_from_world @ world_from_person)
+            posed.append(pose_body(body, pose).moved(places[-1]))
+        if self._plan.carries:
+            places = [held_between(person.hands, camera_from_world[:3, 2]) for person in posed]
+        meshes = [person.vertices for person in posed] + [
+            thing.vertices @ pose[:3, :3].T + pose[:3, 3] for thing, pose in zip(self._things, places, strict=False)
+        ]
         picture = self._renderer.render(meshes, camera_from_world)
         depth_picture = picture
         if self._depth_renderer is not None:
@@ -143,13 +150,7 @@ class Scene:
         half_width = config.half_view * config.max_distance_m + beside
         room = build_room(config.max_distance_m, half_width, self._plan.blocks, self._poster)
         farthest = config.max_distance_m
-        return Renderer(camera, camera_from_world, self._bodies, farthest, rng, self._boxes, room, self._poster)
-
-    def _carried(self, posed: list[Posed], camera_from_world: FloatArray) -> list[FloatArray]:
-        """Vertices of the boxes in the camera's frame."""
-        up = camera_from_world[:3, 2]
-        poses = [held_between(person.hands, up) for person in posed]
-        return [box.vertices @ pose[:3, :3].T + pose[:3, 3] for box, pose in zip(self._boxes, poses, strict=False)]
+        return Renderer(camera, camera_from_world, self._bodies, farthest, rng, self._things, room, self._poster)
 
     def _poster_box(self, camera_from_world: FloatArray) -> FloatArray:
         if self._poster is None:
