@@ -91,9 +91,9 @@ def decode(outputs: Mapping[str, FloatArray], regions: FloatArray) -> HandMarks:
     cos, sin = np.cos(regions[:, 3:4]), np.sin(regions[:, 3:4])
     x, y, z = np.moveaxis(world, 2, 0)
     turned = np.stack([cos * x - sin * y, sin * x + cos * y, z], axis=-1)
-    around = regions_from_landmarks(pixels)
     middle = pixels.mean(axis=1, keepdims=True)
     pixels = middle + _GROWTH * (pixels - middle)
+    around = regions_from_landmarks(pixels)
     for points in (pixels, turned):
         points[:, _WRIST] -= _WRIST_PART * (points[:, _KNUCKLE] - points[:, _WRIST])
         points[:, _TIPS] += _TIP_PART * (points[:, _TIPS] - points[:, _TIPS - 1])
