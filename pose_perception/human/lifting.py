@@ -233,7 +233,8 @@ class Lifter:
     ) -> LiftedBodies:
         """Turn depths into positions that carry how they are known, and let the bones have their lengths."""
         depth = np.where(states == KeypointState.MISSING, np.nan, solution.depth)
-        covariances = _covariances(problem.rays, solution.sigma, across * self._across_factors, states)
+        factor = np.where(states == KeypointState.INFERRED, _INFERRED_SIGMA_FACTOR, _MEASURED_SIGMA_FACTOR)
+        covariances = _covariances(problem.rays, factor * solution.sigma, across * self._across_factors, states)
         positions = with_bone_lengths(
             problem.rays * depth[..., None],
             covariances,
@@ -276,11 +277,9 @@ class Lifter:
             person.learn(sample, good)
 
 
-def _covariances(view: FloatArray, sigma: FloatArray, across: FloatArray, states: npt.NDArray[np.uint8]) -> FloatArray:
-    """Return covariances (N, K, 3, 3): along the ray from the solver, across it from the keypoint's error."""
-    inferred = states == KeypointState.INFERRED
-    along = np.where(inferred, _INFERRED_SIGMA_FACTOR, _MEASURED_SIGMA_FACTOR) * sigma
-    across = np.where(inferred, np.maximum(_INFERRED_ACROSS_SIGMA_M, across), across)
+def _covariances(view: FloatArray, along: FloatArray, across: FloatArray, states: npt.NDArray[np.uint8]) -> FloatArray:
+    """Return covariances (N, K, 3, 3) of standard deviations along the ray and across it (N, K), metres."""
+    across = np.where(states == KeypointState.INFERRED, np.maximum(_INFERRED_ACROSS_SIGMA_M, across), across)
     outer = view[..., :, None] * view[..., None, :]
     covariances = outer * np.square(along)[..., None, None] + np.eye(3) * np.square(across)[..., None, None]
     covariances[states == KeypointState.MISSING] = np.nan
