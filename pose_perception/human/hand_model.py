@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from statistics import median
 
 import numpy as np
 
@@ -154,7 +155,7 @@ class HandSize:
         if not self._samples:
             return 1.0
         trust = self._trust
-        return (1 - trust) + trust * float(np.median(self._samples))
+        return (1 - trust) + trust * median(self._samples)
 
     @property
     def sigma(self) -> float:

@@ -21,7 +21,7 @@ _COORDINATES = 3 * _POINTS
 _SIZE = _COORDINATES  # the last unknown
 # Residual beyond which a measured depth loses its influence, metres (the scale of the Geman-McClure weight), from
 # iteration to iteration: at first the whole hand may be off, then only single landmarks.
-_DEPTH_SCALES_M = (0.10, 0.10, 0.06, 0.04, 0.03, 0.03)
+_DEPTH_SCALES_M = (0.10, 0.06, 0.04, 0.03)
 # And at least this many standard deviations of the measurement.
 _DEPTH_SCALE_SIGMAS = 2.5
 # Error of the surface-to-landmark offset between hands and directions, as a part of it.
