@@ -5,7 +5,7 @@ All hands of all people go through each network together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,8 +39,8 @@ Key = tuple[str, bool]
 class _Known:
     """What is known of one hand from earlier frames."""
 
-    region: FloatArray | None = None
-    wrist: FloatArray | None = None
+    region: FloatArray | None = None  # where to look next, shape (4,)
+    wrist: FloatArray | None = None  # the skeleton's then, shape (2,), px
     seen_ns: int = 0
     failures: int = 0
     tried_ns: int = 0
@@ -112,7 +112,9 @@ class HandFinder:
             known[i].tried_ns = stamp_ns
         return marks, found
 
-    def remember(self, keys: Sequence[Key], arms: Arms, marks: HandMarks, found: FloatArray, stamp_ns: int) -> None:
+    def remember(
+        self, keys: Sequence[Key], arms: Arms, marks: HandMarks, found: npt.NDArray[np.bool_], stamp_ns: int
+    ) -> None:
         """Keep what the next frame needs; arguments as of `find`, after hands were rejected."""
         for i, key in enumerate(keys):
             known = self._known[key]
@@ -120,6 +122,8 @@ class HandFinder:
                 self._known[key] = _Known(marks.around[i], arms.wrists[i], stamp_ns)
             else:
                 known.region = None
+                if known.failures == 0:  # rejected at once
+                    known.failures, known.tried_ns = 1, stamp_ns
 
     def _follow(
         self, _: object, arms: Arms, known: list[_Known], todo: npt.NDArray[np.int64], stamp_ns: int
@@ -162,9 +166,6 @@ class HandFinder:
         palms = find_palms(self._palms, color, arms.wrists[todo], _SEARCH_M * scale, _WRIST_REACH_M * scale)
         seen = palms.scores > 0
         return todo[seen], regions_from_palms(palms.boxes[seen], palms.wrists[seen], palms.knuckles[seen])
-
-
-_Way = Callable[..., tuple[npt.NDArray[np.int64], FloatArray]]
 
 
 def _is_due(known: list[_Known], number: int, stamp_ns: int) -> npt.NDArray[np.bool_]:
