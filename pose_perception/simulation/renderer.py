@@ -20,6 +20,7 @@ from pose_perception.simulation.room import Poster, Room, RoomTexture, build_roo
 # light comes from the ceiling and, weaker, from the floor.
 _LAMPS = ((unit(np.array([-0.5, -0.9, 0.8])), 0.55), (unit(np.array([0.8, -0.5, 0.3])), 0.18))
 _SKY, _GROUND = 0.48, 0.26
+_BLOCK = 4096
 
 
 class Rendering(NamedTuple):
@@ -54,6 +55,7 @@ class Renderer:
         things: What else moves; belongs to nobody.
         room: Another room than the usual one.
         poster: What hangs on its wall.
+        in_color: Whether the colour image is wanted; it stays black otherwise.
     """
 
     def __init__(
@@ -66,12 +68,15 @@ class Renderer:
         things: Sequence[Thing] = (),
         room: Room | None = None,
         poster: Poster | None = None,
+        in_color: bool = True,
     ) -> None:
         self._camera = camera
+        self._in_color = in_color
         u, v = np.meshgrid(np.arange(camera.width), np.arange(camera.height))
         # Not normalised: with z = 1 the length along the ray is the depth.
         self._rays = np.stack([(u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, np.ones(u.shape)], axis=-1)
         self._rays = self._rays.astype(np.float32)
+        self._sight = unit(self._rays)
         meshes: list[Body | Thing] = [*bodies, *things]
         counts = [len(mesh.vertices) for mesh in meshes]
         starts = np.cumsum([0, *counts])
@@ -99,7 +104,7 @@ class Renderer:
             camera_from_world: Pose of the room in the camera's frame with shape (4, 4), when it has changed.
         """
         if camera_from_world is not None and not np.array_equal(camera_from_world, self._camera_from_world):
-            self._look_from(camera_from_world)
+            self._look_from(camera_from_world, np.float32)
         points = np.concatenate(vertices).astype(np.float32)
         picture = Rendering(*(layer.copy() for layer in self._empty))
         window = self._window(points)
@@ -109,14 +114,13 @@ class Renderer:
         nearer = depth < picture.depth[window]
         corners, weights = self._faces[faces[nearer]], weights[nearer]
         normals = unit(np.einsum("nc,nci->ni", weights, self._normals(points)[corners]) + 1e-12)
-        albedo = np.einsum("nc,nci->ni", weights, self._colors[corners])
         closest = corners[np.arange(len(corners)), weights.argmax(axis=1)]
         layers = Rendering(
-            color=self._shade(albedo, normals),
+            color=self._color(corners, weights, normals),
             depth=depth[nearer],
             instances=self._people[closest],
             parts=self._parts[closest],
-            facing=_facing(normals, self._rays[window][nearer]),
+            facing=_facing(normals, self._sight[window][nearer]),
             reflectance=self._reflectance[closest],
         )
         for layer, values in zip(picture, layers, strict=True):
@@ -164,25 +168,34 @@ class Renderer:
         across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
         return unit(self._vertex_from_face @ across + 1e-12)
 
+    def _color(
+        self, corners: npt.NDArray[np.integer], weights: FloatArray, normals: FloatArray
+    ) -> npt.NDArray[np.uint8]:
+        """Colour (N, 3) of points in triangles with these corners (N, 3), weights (N, 3) and normals (N, 3)."""
+        if not self._in_color:
+            return np.zeros(normals.shape, np.uint8)
+        return self._shade(np.einsum("nc,nci->ni", weights, self._colors[corners]), normals)
+
     def _shade(self, albedo: FloatArray, normals: FloatArray) -> npt.NDArray[np.uint8]:
-        world = normals @ self._camera_from_world[:3, :3]
+        world = normals @ self._axes
         light = _GROUND + (_SKY - _GROUND) * (0.5 + 0.5 * world[..., 2])
         for direction, strength in _LAMPS:
-            light = light + strength * np.clip(world @ direction, 0, None)
+            light = light + strength * np.clip(world @ direction.astype(world.dtype), 0, None)
         return np.clip(255 * albedo * light[..., None], 0, 255).astype(np.uint8)
 
-    def _look_from(self, camera_from_world: FloatArray) -> None:
-        """Render the empty room."""
+    def _look_from(self, camera_from_world: FloatArray, precision: type = np.float64) -> None:
+        """Render the empty room; a camera that moves does with single precision."""
         self._camera_from_world = camera_from_world
-        room, rotation, shift = self._room, camera_from_world[:3, :3], camera_from_world[:3, 3]
-        vertices = room.vertices @ rotation.T + shift
+        rotation, shift = camera_from_world[:3, :3].astype(precision), camera_from_world[:3, 3].astype(precision)
+        room, self._axes = self._room, rotation
+        vertices = room.vertices.astype(precision) @ rotation.T + shift
         depth, faces, _ = _cast(vertices.astype(np.float32), room.faces, self._rays)
         seen = np.isfinite(depth)
         world = (self._rays[seen] * depth[seen][:, None] - shift) @ rotation
         corners = vertices[room.faces]
         normals = unit(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))[faces[seen]]
         # The sides of a box face both ways, as seen from inside the room.
-        facing = _facing(normals, self._rays[seen])
+        facing = _facing(normals, self._sight[seen])
         normals = np.where(facing[:, None] < 0, -normals, normals)
         shape = depth.shape
         self._empty = Rendering(
@@ -193,12 +206,16 @@ class Renderer:
             facing=np.zeros(shape, np.float32),
             reflectance=np.full(shape, 0.9, np.float32),
         )
-        self._empty.color[seen] = self._shade(self._texture.albedo(world, room.materials[faces[seen]]), normals)
+        if self._in_color:
+            # In blocks that fit into the cache: six times faster.
+            points = (world, room.materials[faces[seen]], normals)
+            blocks = zip(*(np.array_split(values, len(world) // _BLOCK + 1) for values in points), strict=True)
+            self._empty.color[seen] = np.concatenate([self._shade(self._texture.albedo(p, m), n) for p, m, n in blocks])
         self._empty.facing[seen] = np.abs(facing)
 
 
-def _facing(normals: FloatArray, rays: FloatArray) -> FloatArray:
-    return -np.einsum("ni,ni->n", normals, unit(rays))
+def _facing(normals: FloatArray, sight: FloatArray) -> FloatArray:
+    return -np.einsum("ni,ni->n", normals, sight)
 
 
 def _cast(

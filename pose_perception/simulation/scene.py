@@ -94,7 +94,7 @@ class Scene:
         self._depth_renderer = None
         if config.depth_camera is not None:
             depth_from_world = self._depth_from_color @ self.camera_from_world
-            self._depth_renderer = self._make_renderer(config.depth_camera, depth_from_world, room)
+            self._depth_renderer = self._make_renderer(config.depth_camera, depth_from_world, room, in_color=False)
 
     @property
     def color_from_depth(self) -> FloatArray:
@@ -143,14 +143,16 @@ class Scene:
         )
 
     def _make_renderer(
-        self, camera: CameraIntrinsics, camera_from_world: FloatArray, rng: np.random.Generator
+        self, camera: CameraIntrinsics, camera_from_world: FloatArray, rng: np.random.Generator, in_color: bool = True
     ) -> Renderer:
         config = self._config
         beside = _BESIDE_VIEW_M.get(config.activity, _BESIDE_STANDING_M)
         half_width = config.half_view * config.max_distance_m + beside
         room = build_room(config.max_distance_m, half_width, self._plan.blocks, self._poster)
         farthest = config.max_distance_m
-        return Renderer(camera, camera_from_world, self._bodies, farthest, rng, self._things, room, self._poster)
+        return Renderer(
+            camera, camera_from_world, self._bodies, farthest, rng, self._things, room, self._poster, in_color
+        )
 
     def _poster_box(self, camera_from_world: FloatArray) -> FloatArray:
         if self._poster is None:
