@@ -26,6 +26,8 @@ _FASTEST = 0.5
 _WRIST_REACH_M = 0.15
 # A hand that was not found by any way is looked for in one way every so often: it is hidden, in a pocket or blurred.
 _PAUSE_NS = 150_000_000
+# Ways to look for a hand that is not followed.
+_WAYS = 3
 # Side of the square around a wrist in which its palm is searched, metres.
 _SEARCH_M = 0.6
 # Less than this share of the landmarks inside of the image is no hand but a guess.
@@ -122,8 +124,8 @@ class HandFinder:
                 self._known[key] = _Known(marks.around[i], arms.wrists[i], stamp_ns)
             else:
                 known.region = None
-                if known.failures == 0:  # rejected at once
-                    known.failures, known.tried_ns = 1, stamp_ns
+                if known.failures == 0:  # rejected at once: begin with the first way in the next frame
+                    known.failures = _WAYS
 
     def _follow(
         self, _: object, arms: Arms, known: list[_Known], todo: npt.NDArray[np.int64], stamp_ns: int
@@ -174,7 +176,7 @@ def _is_due(known: list[_Known], number: int, stamp_ns: int) -> npt.NDArray[np.b
         [
             number == 0
             or hand.failures == 0
-            or (hand.failures % 3 == number - 1 and not 0 <= stamp_ns - hand.tried_ns < _PAUSE_NS)
+            or (hand.failures % _WAYS == number - 1 and not 0 <= stamp_ns - hand.tried_ns < _PAUSE_NS)
             for hand in known
         ],
         bool,
