@@ -192,7 +192,13 @@ def cases() -> dict[str, Case]:
             "12 people", (SequenceConfig(people=12, duration_s=4.0, max_distance_m=5.0, seed=_SEED),), _people
         ),
         "crossing": Case(
-            "3 people who cross", (SequenceConfig(people=3, duration_s=30.0, activity="cross", seed=_SEED),), _identity
+            "3 people who cross 16 times",
+            (
+                SequenceConfig(
+                    people=3, duration_s=20.0, activity="cross", min_distance_m=2.5, max_distance_m=4.0, seed=_SEED
+                ),
+            ),
+            _identity,
         ),
         "occlusion": Case(
             "people who walk behind a board for 2 s",
