@@ -142,7 +142,7 @@ def test_the_same_moment_twice_changes_nothing() -> None:
 def test_certainty_grows_with_rest_but_not_beyond_what_stays_wrong() -> None:
     trace = np.trace(_smooth(_PLACE + _noise(60)).covariances, axis1=1, axis2=2)
     assert trace[50] < trace[0] <= np.trace(_COVARIANCE) * 1.05
-    # Half of the standard deviation is noise, the rest is a constant error that no filter removes.
+    # A part of the standard deviation is noise, the rest is a constant error that no filter removes.
     assert trace[50] > (1 - SmoothingConfig().jitter ** 2) * np.trace(_COVARIANCE)
 
 
