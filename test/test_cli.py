@@ -70,8 +70,9 @@ def test_estimator_is_chosen_by_name_and_brings_its_keypoints(files: Path, tmp_p
     out = tmp_path / "skeletons.json"
     depth = ("--depth", str(files / "d0.png"), str(files / "d1.png"))
     assert _human(files, out, *depth, "--estimator", "movenet-multipose") == 0
-    for frame in json.loads(out.read_text())["frames"]:
-        assert len(frame["skeletons"]) == 2
+    frames = json.loads(out.read_text())["frames"]
+    assert len(frames[1]["skeletons"]) == 2  # in the first image the estimator may doubt, and doubtful people wait
+    for frame in frames:
         for skeleton in frame["skeletons"]:
             assert list(skeleton["keypoints"]) == list(COCO_17.keypoints)
             assert skeleton["keypoints"]["left_hip"]["state"] == "measured"
