@@ -48,10 +48,10 @@ _ACROSS_FACTORS = {
 }
 # A joint that cannot be measured is mostly one that cannot be seen, so that its keypoint is a guess, too: least
 # standard deviation across the view, metres.
-_INFERRED_ACROSS_SIGMA_M = 0.100
+_INFERRED_ACROSS_SIGMA_M = 0.094
 _HANGING = dict.fromkeys(("index", "pinky", "thumb"), "wrist") | dict.fromkeys(("heel", "foot_index"), "ankle")
 # Factors on the solver's standard deviation of the depth.
-_MEASURED_SIGMA_FACTOR, _INFERRED_SIGMA_FACTOR = 0.85, 0.95
+_MEASURED_SIGMA_FACTOR, _INFERRED_SIGMA_FACTOR = 0.85, 0.90
 # A bone that differs from its length by more than this part of it, and this distance, is no bone of this person.
 _POSSIBLE_STRETCH = 0.35
 _POSSIBLE_ERROR_M = 0.05
