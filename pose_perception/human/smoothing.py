@@ -48,7 +48,7 @@ class SmoothingConfig(Config):
 
     enabled: bool = option(True, "Whether joints are smoothed over time.")
     jitter: float = option(
-        0.6,
+        0.55,
         "Part of a position's standard deviation that changes from frame to frame; the rest is a constant error.",
         minimum=0.01,
         maximum=1.0,
