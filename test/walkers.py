@@ -12,7 +12,6 @@ from pose_perception.geometry.camera import project, rays
 from pose_perception.human.body_model import bones_of
 from pose_perception.human.lifting import LiftedBodies
 from pose_perception.human.sightings import look_at
-from pose_perception.human.similarity import suppress_duplicates
 from pose_perception.human.topology import COCO_17
 from pose_perception.human.tracking import Tracker, TrackingConfig
 
@@ -163,10 +162,8 @@ class Street:
         self, frame: RgbdFrame, estimates: PoseEstimates, joints: np.ndarray, owners: list[int]
     ) -> list[Skeleton]:
         self.tracker.predict(frame)
-        kept = suppress_duplicates(estimates, 0.25, 0.5)
-        estimates, owners = estimates.select(kept), [owners[i] for i in kept]
         sightings = look_at(frame, estimates, COCO_17, 0.25)
-        rows, tracks = self.tracker.associate(estimates, sightings, 0.2)
+        rows, tracks = self.tracker.associate(estimates, sightings, 0.2, 0.5)
         estimates, sightings = estimates.select(rows), sightings.select(rows)
         view = rays(estimates.pixels, CAMERA)
         truth = joints[np.array(owners, int)[rows]]

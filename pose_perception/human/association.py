@@ -27,6 +27,10 @@ _ACROSS_SIGMA_M, _ALONG_SIGMA_M = 0.08, 0.13
 # Weights of place, of its spread, of the pose and of the clothes in the cost, and the largest difference that counts.
 _PLACE, _SPREAD, _POSE, _CLOTHES = 0.25, 0.25, 3.0, 0.5
 _LARGEST_DIFFERENCE = 4.0
+# Where there is depth, joints without a trunk belong to somebody seen less than this ago, seconds, and this similar.
+_BARE_S, _BARE_SIMILAR = 0.3, 0.35
+# What a trunk that is hidden costs, and one whose place is not known.
+_HIDDEN, _NOWHERE = 1.0, 1.0
 # A pair that costs more, its spread apart, is no match; and leaving a pair unmatched costs more than any match.
 _LIMIT, _UNMATCHED = 4.5, 10.0
 # Somebody seen less than this ago, seconds, has a pose at least this similar.
@@ -96,13 +100,19 @@ def continuation_costs(similarity: FloatArray, sightings: Sightings, expected: E
     Returns:
         Costs with shape (N, M); infinite where it cannot be.
     """
-    squared, spread = _distances(sightings.centers, expected)
+    layers = sightings.at(np.broadcast_to(expected.centers[:, 2], similarity.shape))
+    squared, spread = _distances(layers.centers, expected)
     in_place = np.isfinite(squared)
-    clothes = difference(sightings.appearances, expected.appearances)
+    clothes = difference(layers.appearances, expected.appearances)
     possible = np.where(in_place, squared < _GATE, similarity >= least)
+    # Joints without a trunk may be of anybody: they only go on what was just there.
+    is_bare = sightings.has_depth & ~in_place & np.isfinite(expected.centers).all(axis=1)
+    possible &= ~is_bare | ((similarity >= _BARE_SIMILAR) & (expected.gaps_s <= _BARE_S))
     possible &= (similarity >= _LEAST_SIMILAR) | (expected.gaps_s > _JUST_SEEN_S)
     possible &= ~(clothes > _SAME_CLOTHES) | (expected.gaps_s <= _STRANGE_AFTER_S)
-    cost = _POSE * (1 - similarity) + _PLACE * np.nan_to_num(squared)
+    cost = _POSE * (1 - similarity) + np.where(
+        in_place, _PLACE * np.nan_to_num(squared) + _HIDDEN * (1 - layers.clear), _NOWHERE
+    )
     cost += _CLOTHES * np.square(np.minimum(np.nan_to_num(clothes), _LARGEST_DIFFERENCE))
     return np.where(possible & (cost < _LIMIT), cost + _SPREAD * spread, np.inf)
 
@@ -117,10 +127,11 @@ def return_costs(sightings: Sightings, expected: Expected) -> FloatArray:
     Returns:
         Costs with shape (N, M); infinite where it cannot be, and where the clothes were not seen.
     """
-    clothes = difference(sightings.appearances, expected.appearances)
-    away_m = np.linalg.norm(sightings.centers[:, None] - expected.last_centers[None], axis=2)
+    seen = sightings.majority
+    clothes = difference(seen.appearances, expected.appearances)
+    away_m = np.linalg.norm(seen.centers - expected.last_centers, axis=2)
     place = np.nan_to_num(away_m / reachable_m(expected.gaps_s))
-    ratio = sightings.trunks[:, None] / expected.trunks[None]
+    ratio = seen.trunks / expected.trunks
     possible = (clothes < _SAME_CLOTHES) & (place < 1)
     possible &= ~((ratio < _SHORTEST_TRUNK) | (ratio > _LONGEST_TRUNK))
     size = np.square(np.nan_to_num(ratio - 1) / _TRUNK_SIGMA)
@@ -145,13 +156,19 @@ def assign(costs: FloatArray) -> list[tuple[int, int]]:
 
 
 def _distances(centers: FloatArray, expected: Expected) -> tuple[FloatArray, FloatArray]:
-    """Return squared Mahalanobis distances (N, M) and the logarithm of their spread over the least one (N, M)."""
-    ray = centers / np.linalg.norm(centers, axis=1, keepdims=True)
-    outer = ray[:, :, None] * ray[:, None, :]
-    sighted = _ACROSS_SIGMA_M**2 * np.eye(3) + (_ALONG_SIGMA_M**2 - _ACROSS_SIGMA_M**2) * outer  # (N, 3, 3)
-    known = np.isfinite(centers).all(axis=1)[:, None] & np.isfinite(expected.centers).all(axis=1)[None]
-    covariance = np.where(known[..., None, None], sighted[:, None] + expected.covariances[None], np.eye(3))
-    apart = np.where(known[..., None], centers[:, None] - expected.centers[None], 0.0)
+    """Return squared Mahalanobis distances (N, M) and the logarithm of their spread over the least one (N, M).
+
+    Args:
+        centers: Where each of N people is if they are the one of M that is expected, shape (N, M, 3), metres.
+        expected: The M people.
+    """
+    ray = centers / np.linalg.norm(centers, axis=2, keepdims=True)
+    outer = ray[..., :, None] * ray[..., None, :]
+    sighted = _ACROSS_SIGMA_M**2 * np.eye(3) + (_ALONG_SIGMA_M**2 - _ACROSS_SIGMA_M**2) * outer  # (N, M, 3, 3)
+    apart = centers - expected.centers
+    known = np.isfinite(apart).all(axis=2)
+    covariance = np.where(known[..., None, None], sighted + expected.covariances, np.eye(3))
+    apart = np.where(known[..., None], apart, 0.0)
     squared = np.einsum("nmi,nmi->nm", apart, np.linalg.solve(covariance, apart[..., None])[..., 0])
     least = 2 * np.log(_ACROSS_SIGMA_M**2 * _ALONG_SIGMA_M)
     spread = np.linalg.slogdet(covariance)[1] - least

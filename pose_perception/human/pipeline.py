@@ -14,7 +14,6 @@ from pose_perception.human.face import FaceConfig, FaceEstimator
 from pose_perception.human.hands import HandEstimator, HandsConfig
 from pose_perception.human.lifting import Lifter, LiftingConfig
 from pose_perception.human.sightings import look_at
-from pose_perception.human.similarity import suppress_duplicates
 from pose_perception.human.topology import Topology
 from pose_perception.human.tracking import Tracker, TrackingConfig
 
@@ -109,11 +108,10 @@ class HumanPipeline:
         estimates = self._estimator.estimate(frame.color, self._tracker.boxes, find=self._search_is_due())
         weakest = min(self._config.tracking.weak_score, self._config.min_person_score)
         estimates = estimates.select(estimates.person_scores >= weakest)
-        estimates = estimates.select(
-            suppress_duplicates(estimates, self._config.lifting.min_score, self._config.duplicate_similarity)
-        )
         sightings = look_at(frame, estimates, self.topology, self._config.lifting.min_score)
-        rows, tracks = self._tracker.associate(estimates, sightings, self._config.min_person_score)
+        rows, tracks = self._tracker.associate(
+            estimates, sightings, self._config.min_person_score, self._config.duplicate_similarity
+        )
         estimates, sightings = estimates.select(rows), sightings.select(rows)
         bodies = self._lifter.lift(frame, estimates, [track.lengths for track in tracks])
         skeletons = self._tracker.update(tracks, estimates, sightings, bodies)

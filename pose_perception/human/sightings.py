@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from pose_perception.datatypes import FloatArray, PoseEstimates, RgbdFrame
 from pose_perception.geometry.camera import rays
-from pose_perception.human.appearance import APPEARANCE_SIZE, brightness, describe
+from pose_perception.human.appearance import brightness, describe, features
 from pose_perception.human.joint_offsets import complete_trunk
 from pose_perception.human.topology import Topology
 
@@ -25,21 +27,22 @@ _HALF_THICKNESS_M = 0.10
 # How far pixels of the trunk and of the thighs may be from the trunk's typical depth: chest and belly of a person who
 # leans, and the knees of one who sits. An arm or another person in front is nearer.
 _TRUNK_REACH_M, _THIGH_REACH_M = 0.20, 0.60
-# The share of the samples that must have a depth, and the share of these that must lie at the person's depth.
-_FEWEST_WITH_DEPTH, _SMALLEST_SHARE = 0.1, 0.4
+# How far the trunk may be from where it is expected, metres.
+_SEARCH_REACH_M = 0.30
+# The share of the samples that must have a depth, and the share of these that must lie where a person is expected.
+_FEWEST_WITH_DEPTH, _SMALLEST_SHARE = 0.1, 0.25
 
 
-@dataclass(frozen=True)
-class Sightings:
-    """N people of one frame, in the order of their estimates.
+class Layers(NamedTuple):
+    """N people as if each was at M distances.
 
     Attributes:
-        centers: Middle of each trunk in the camera optical frame, shape (N, 3), metres; NaN without depth or trunk.
-        trunks: Apparent length from mid-shoulder to mid-hip, shape (N,), metres: foreshortened when the person leans
+        centers: Middle of each trunk in the camera optical frame, shape (N, M, 3), metres; NaN without depth or trunk.
+        trunks: Apparent length from mid-shoulder to mid-hip, shape (N, M), metres: foreshortened when the person leans
             towards the camera. NaN without depth, or unless shoulders and hips are seen.
-        clear: Share of the trunk's pixels that lie at the person's depth, shape (N,): the others are of somebody or
+        clear: Share of the trunk's pixels that lie at that distance, shape (N, M): the others are of somebody or
             something in front. 1 without depth, 0 without a trunk.
-        appearances: From `human.appearance`, shape (N, APPEARANCE_SIZE); NaN for what is not seen.
+        appearances: From `human.appearance`, shape (N, M, APPEARANCE_SIZE); NaN for what is not seen.
     """
 
     centers: FloatArray
@@ -47,13 +50,85 @@ class Sightings:
     clear: FloatArray
     appearances: FloatArray
 
+
+@dataclass(frozen=True)
+class Sightings:
+    """N people of one frame, in the order of their estimates: samples of the images within their trunks and thighs.
+
+    Attributes:
+        view: Viewing rays of the trunks' middles with shape (N, 3), unit depth.
+        length_m: Length of the trunks at a depth of 1 m with shape (N,), metres.
+        trunk: Features of the trunk's pixels with shape (N, S, 3).
+        trunk_depth: Their depth with shape (N, S), metres; NaN where unknown.
+        thighs: Features of the thighs' pixels with shape (N, R, 3); NaN outside of the image.
+        thigh_depth: Their depth with shape (N, R), metres.
+        has_depth: Whether there is a depth image.
+    """
+
+    view: FloatArray
+    length_m: FloatArray
+    trunk: FloatArray
+    trunk_depth: FloatArray
+    thighs: FloatArray
+    thigh_depth: FloatArray
+    has_depth: bool
+
     def __len__(self) -> int:
-        return len(self.centers)
+        return len(self.view)
+
+    @cached_property
+    def majority(self) -> Layers:
+        """Everybody at the distance of most of the trunk's pixels, M = 1."""
+        return self.at(np.full((len(self), 1), np.nan))
+
+    @property
+    def centers(self) -> FloatArray:
+        """Middle of each trunk in the camera optical frame, shape (N, 3), metres; NaN without depth or trunk."""
+        return self.majority.centers[:, 0]
 
     def select(self, index: npt.ArrayLike) -> Sightings:
         """Return the people chosen by an index array with shape (M,)."""
         rows = np.asarray(index, dtype=np.int64)
-        return Sightings(self.centers[rows], self.trunks[rows], self.clear[rows], self.appearances[rows])
+        arrays = (self.view, self.length_m, self.trunk, self.trunk_depth, self.thighs, self.thigh_depth)
+        return Sightings(*(values[rows] for values in arrays), self.has_depth)
+
+    def at(self, distances: FloatArray) -> Layers:
+        """Return people as if they were at given distances, of which a part of them may be hidden.
+
+        Args:
+            distances: Depth of the middle of the trunk with shape (N, M), metres. Where it is NaN, or too few of the
+                pixels lie there, most of the pixels tell.
+        """
+        if not self.has_depth:
+            return self._without_depth(distances.shape)
+        depth = self._typical(distances)
+        on_trunk = np.abs(self.trunk_depth[:, None] - depth[..., None]) < _TRUNK_REACH_M
+        on_thighs = np.abs(self.thigh_depth[:, None] - depth[..., None]) < _THIGH_REACH_M
+        clear = on_trunk.sum(axis=2) / np.maximum(np.isfinite(self.trunk_depth).sum(axis=1), 1)[:, None]
+        centers = self.view[:, None] * (depth + _HALF_THICKNESS_M)[..., None]
+        looks = describe(np.nan_to_num(self.trunk), on_trunk, np.nan_to_num(self.thighs), on_thighs)
+        return Layers(centers, self.length_m[:, None] * centers[..., 2], clear, looks)
+
+    def _without_depth(self, shape: tuple[int, ...]) -> Layers:
+        on_trunk, on_thighs = (
+            np.isfinite(part).all(axis=2)[:, None].repeat(shape[1], axis=1) for part in (self.trunk, self.thighs)
+        )
+        looks = describe(np.nan_to_num(self.trunk), on_trunk, np.nan_to_num(self.thighs), on_thighs)
+        unknown = np.full(shape, np.nan)
+        return Layers(np.full((*shape, 3), np.nan), unknown, on_trunk.any(axis=2).astype(np.float64), looks)
+
+    def _typical(self, distances: FloatArray) -> FloatArray:
+        """Return the depth of the trunk's surface with shape (N, M): near the distances where enough of it lies."""
+        samples = np.broadcast_to(self.trunk_depth[:, None], (*distances.shape, self.trunk_depth.shape[1]))
+        expected = distances[..., None] - _HALF_THICKNESS_M
+        near = np.where(np.abs(samples - expected) < _SEARCH_REACH_M, samples, np.nan)
+        known = np.isfinite(samples).sum(axis=2)
+        is_there = np.isfinite(near).sum(axis=2) >= _SMALLEST_SHARE * np.maximum(known, 1)
+        used = np.where(is_there[..., None], near, samples)
+        depth = np.full(distances.shape, np.nan)
+        enough = known >= _FEWEST_WITH_DEPTH * samples.shape[2]
+        depth[enough] = np.nanmedian(used[enough], axis=1)
+        return depth
 
 
 def look_at(frame: RgbdFrame, estimates: PoseEstimates, topology: Topology, min_score: float) -> Sightings:
@@ -65,29 +140,22 @@ def look_at(frame: RgbdFrame, estimates: PoseEstimates, topology: Topology, min_
         topology: Names of their keypoints.
         min_score: Keypoints below this confidence do not count.
     """
-    if len(estimates) == 0:
-        return Sightings(np.empty((0, 3)), np.empty(0), np.empty(0), np.empty((0, APPEARANCE_SIZE)))
     pixels = np.where(estimates.scores[..., None] >= min_score, estimates.pixels, np.nan)
     seen = pixels[:, [topology.index[name] for name in _CORNERS]]
     corners = complete_trunk(seen)
     top, bottom = corners[:, :2].mean(axis=1), corners[:, 2:].mean(axis=1)
     trunk = _strip(top, bottom, _half_widths(corners), _TRUNK_GRID)
     thighs = _thighs(pixels, topology, np.linalg.norm(bottom - top, axis=1))
-    trunk_colors, on_trunk = _read(frame.color, trunk)
-    thigh_colors, on_thighs = _read(frame.color, thighs)
-    centers = np.full((len(estimates), 3), np.nan)
-    clear = on_trunk.any(axis=1).astype(np.float64)
-    if frame.depth is not None:
-        depth, on_trunk, clear = _layer(_read_depth(frame.depth, trunk))
-        on_thighs &= np.abs(_read_depth(frame.depth, thighs) - depth[:, None]) < _THIGH_REACH_M
-        centers = rays((top + bottom) / 2, frame.camera) * (depth + _HALF_THICKNESS_M)[:, None]
+    light = brightness(frame.color)
     length_px = np.linalg.norm(seen[:, :2].mean(axis=1) - seen[:, 2:].mean(axis=1), axis=1)
-    on_trunk &= (clear >= _SMALLEST_SHARE)[:, None]
     return Sightings(
-        centers=centers,
-        trunks=length_px * centers[:, 2] / frame.camera.fy,
-        clear=clear,
-        appearances=describe(trunk_colors, on_trunk, thigh_colors, on_thighs, brightness(frame.color)),
+        view=rays((top + bottom) / 2, frame.camera),
+        length_m=length_px / frame.camera.fy,
+        trunk=_read_features(frame.color, trunk, light),
+        trunk_depth=_read_depth(frame.depth, trunk),
+        thighs=_read_features(frame.color, thighs, light),
+        thigh_depth=_read_depth(frame.depth, thighs),
+        has_depth=frame.depth is not None,
     )
 
 
@@ -130,7 +198,9 @@ def _inner(count: int) -> FloatArray:
     return np.linspace(0.08, 0.92, count)
 
 
-def _indices(points: FloatArray, size: tuple[int, ...]) -> tuple[npt.NDArray[np.int64], ...]:
+def _indices(
+    points: FloatArray, size: tuple[int, ...]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     """Return rows, columns and whether they are inside of an image of this size (H, W)."""
     finite = np.isfinite(points).all(axis=-1)
     u, v = np.moveaxis(np.rint(np.clip(np.where(finite[..., None], points, -1), -1, 1e6)).astype(np.int64), -1, 0)
@@ -138,24 +208,16 @@ def _indices(points: FloatArray, size: tuple[int, ...]) -> tuple[npt.NDArray[np.
     return np.where(inside, v, 0), np.where(inside, u, 0), inside
 
 
-def _read(color: npt.NDArray[np.uint8], points: FloatArray) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
-    """Return the colours at points (N, S, 2) with shape (N, S, 3), and which of the points are in the image."""
+def _read_features(color: npt.NDArray[np.uint8], points: FloatArray, light: float) -> FloatArray:
+    """Return the features of the pixels at points (N, S, 2) with shape (N, S, 3); NaN outside of the image."""
     v, u, inside = _indices(points, color.shape)
-    return color[v, u].astype(np.float64), inside.astype(bool)
+    return np.where(inside[..., None], features(color[v, u], light), np.nan)
 
 
-def _read_depth(depth: npt.NDArray[np.float32], points: FloatArray) -> FloatArray:
+def _read_depth(depth: npt.NDArray[np.float32] | None, points: FloatArray) -> FloatArray:
     """Return the depth at points (N, S, 2) with shape (N, S), metres; NaN where unknown."""
+    if depth is None:
+        return np.full(points.shape[:2], np.nan)
     v, u, inside = _indices(points, depth.shape)
     values = depth[v, u].astype(np.float64)
-    return np.where(inside.astype(bool) & (values > 0), values, np.nan)
-
-
-def _layer(samples: FloatArray) -> tuple[FloatArray, npt.NDArray[np.bool_], FloatArray]:
-    """Return the typical depth of each row (N, S), which samples lie there, and their share of those with a depth."""
-    has_depth = np.isfinite(samples)
-    enough = has_depth.mean(axis=1) >= _FEWEST_WITH_DEPTH
-    depth = np.full(len(samples), np.nan)
-    depth[enough] = np.nanmedian(samples[enough], axis=1)
-    member = np.abs(samples - depth[:, None]) < _TRUNK_REACH_M
-    return depth, member, member.sum(axis=1) / np.maximum(has_depth.sum(axis=1), 1)
+    return np.where(inside & (values > 0), values, np.nan)

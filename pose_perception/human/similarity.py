@@ -89,37 +89,46 @@ def box_areas(boxes: FloatArray) -> FloatArray:
 
 def box_overlap(first: FloatArray, second: FloatArray) -> FloatArray:
     """Return intersection over union of boxes (N, 4) and (M, 4) with shape (N, M)."""
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    intersection = np.prod(np.maximum(high - low, 0), axis=2)
+    intersection = _intersections(first, second)
     union = box_areas(first)[:, None] + box_areas(second)[None] - intersection
     return intersection / np.maximum(union, 1e-9)
 
 
-def are_doubles(
-    estimates: PoseEstimates, centers: FloatArray, rows: list[int], known: list[int], min_score: float
-) -> npt.NDArray[np.bool_]:
-    """Return which people are the body of another one once more, in part at least.
+def box_coverage(first: FloatArray, second: FloatArray) -> FloatArray:
+    """Return intersection over the smaller one of boxes (N, 4) and (M, 4) with shape (N, M)."""
+    smaller = np.minimum(box_areas(first)[:, None], box_areas(second)[None])
+    return _intersections(first, second) / np.maximum(smaller, 1e-9)
 
-    Half of the joints of such a pose may be of the one, half of the other person: less similar than true duplicates.
+
+def _intersections(first: FloatArray, second: FloatArray) -> FloatArray:
+    low = np.maximum(first[:, None, :2], second[None, :, :2])
+    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
+    return np.prod(np.maximum(high - low, 0), axis=2)
+
+
+def same_bodies(estimates: PoseEstimates, centers: FloatArray, min_score: float, threshold: float) -> FloatArray:
+    """Return which pairs of people are the same body twice, shape (N, N), bool.
 
     Args:
         estimates: N people.
         centers: Middle of each trunk with shape (N, 3), metres; NaN when unknown.
-        rows: The people asked about.
-        known: The people that they may be, none of `rows`.
         min_score: Keypoints below this confidence do not count.
-
-    Returns:
-        With the shape of `rows`.
+        threshold: Similarity above which two poses are the same person, unless their trunks are far apart: one may
+            stand right behind the other.
     """
-    if not rows or not known:
-        return np.zeros(len(rows), bool)
-    first, second = estimates.select(rows), estimates.select(known)
-    apart = np.linalg.norm(centers[rows][:, None] - centers[known][None], axis=2)
-    similar = keypoint_similarity(first, second, min_score) > _DOUBLE_SIMILARITY
-    in_place = (apart < _SAME_PLACE_M) & (box_overlap(first.boxes, second.boxes) > _DOUBLE_OVERLAP)
-    return ((similar & ~(apart > _OTHER_PLACE_M)) | in_place).any(axis=1)
+    apart = np.linalg.norm(centers[:, None] - centers[None], axis=2)
+    similar = keypoint_similarity(estimates, estimates, min_score) > threshold
+    return similar & ~(apart > _OTHER_PLACE_M) & ~np.eye(len(estimates), dtype=bool)
+
+
+def mixed_bodies(estimates: PoseEstimates, centers: FloatArray, min_score: float) -> FloatArray:
+    """Return which pairs of people may be the same body in part, shape (N, N), bool; arguments as `same_bodies`.
+
+    Half of the joints of such a pose may be of the one, half of the other person.
+    """
+    apart = np.linalg.norm(centers[:, None] - centers[None], axis=2)
+    in_place = (apart < _SAME_PLACE_M) & (box_overlap(estimates.boxes, estimates.boxes) > _DOUBLE_OVERLAP)
+    return same_bodies(estimates, centers, min_score, _DOUBLE_SIMILARITY) | in_place
 
 
 def suppress_duplicates(estimates: PoseEstimates, min_score: float, threshold: float) -> npt.NDArray[np.int64]:

@@ -11,18 +11,18 @@ import numpy.typing as npt
 from pose_perception.datatypes import FloatArray, PoseEstimates, Skeleton
 from pose_perception.geometry.camera import project
 from pose_perception.human.appearance import APPEARANCE_SIZE
-from pose_perception.human.association import Expected, reachable_m
+from pose_perception.human.association import reachable_m
 from pose_perception.human.body_model import Bone, BoneLengths
 from pose_perception.human.joint_filters import JointStates
-from pose_perception.human.topology import Topology
 from pose_perception.human.track_motion import Motion, View
 
 _NS = 1e-9
-_TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 # Noise of the trunk's measured middle, metres, on top of what its corners say.
 _TRUNK_SIGMA_M = 0.01
 # Noise of a sighted trunk's middle, metres: it serves until shoulders and hips have positions.
 _SIGHTED_SIGMA_M = 0.10
+# What hides a trunk shifts its measured middle, metres.
+_HIDDEN_SIGMA_M = 0.30
 # A person is about so tall, metres: gives motion in the image its scale. And its noise, metres.
 _HEIGHT_M, _IMAGE_SIGMA_M = 1.7, 0.02
 # A hidden keypoint's confidence fades with this time constant, seconds.
@@ -34,6 +34,14 @@ _NEAREST_M = 0.2
 # Whether a person is flat is decided by the majority over this time, seconds.
 _FLAT_S = 1.0
 _FEWEST_JOINTS = 3
+# A body this many standard deviations from where it must be is not believed; where somebody must be is known when they
+# were seen in a few frames.
+_IMPOSSIBLE, _FEWEST_HITS = 4.0, 3
+# Nor is one this far from the trunk that is seen there, metres: its joints are of somebody else.
+_SAME_TRUNK_M = 0.5
+# The time since the last sight counts as seen up to this, seconds; and a doubtful person who was not seen for the
+# second altogether is predicted no longer than the third.
+_SEEN_STEP_S, _FIRM_S, _MOMENT_S = 0.2, 0.4, 0.5
 
 
 @dataclass(eq=False)
@@ -51,6 +59,8 @@ class Track:
         pose_scores: Their confidence with shape (K,), which fades while they are hidden.
         joints: Filters of the joints.
         hits: Number of frames that showed the person.
+        seen_s: For how long the person was seen altogether, seconds.
+        is_doubtful: Whether somebody else was in view beside, before or behind the person when they were new.
         confirmed: Whether the person is reported.
         skeleton: Last report of the person as seen; None before the first.
         positions: Smoothed joints as seen last with shape (K, 3), metres; NaN when missing.
@@ -80,6 +90,8 @@ class Track:
     image_motion: Motion
     seen_in_image: FloatArray
     hits: int = 0
+    seen_s: float = 0.0
+    is_doubtful: bool = False
     confirmed: bool = False
     skeleton: Skeleton | None = None
     motion: Motion | None = None
@@ -122,6 +134,11 @@ class Track:
         """Return the time since the person was seen, seconds."""
         return (stamp_ns - self.stamp_ns) * _NS
 
+    def is_forgotten(self, stamp_ns: int, longest_s: float) -> bool:
+        """Return whether the person is away for too long; a doubtful one seen for a moment may have been a mistake."""
+        was_there = self.seen_s >= _FIRM_S or not self.is_doubtful
+        return self.gap_s(stamp_ns) > (longest_s if was_there else min(longest_s, _MOMENT_S))
+
     def predict(self, step_s: float, fades: bool) -> None:
         """Advance in time; `fades` says that the last frame did not show the person."""
         self.image_motion.predict(step_s, fades)
@@ -157,6 +174,7 @@ class Track:
         faded = self.pose_scores * np.exp(-self.gap_s(stamp_ns) / _POSE_MEMORY_S)
         self.pose = np.where(is_seen[:, None], seen.pixels[0], self.moved(view)[0])
         self.pose_scores = np.where(is_seen, seen.scores[0], faded)
+        self.seen_s += min(self.gap_s(stamp_ns), _SEEN_STEP_S)
         self.last, self.stamp_ns = seen, stamp_ns
         self.hits += 1
         self._remember_look(look, is_clear)
@@ -179,16 +197,28 @@ class Track:
         before = np.where(np.isfinite(self.look), self.look, look)
         self.look = np.where(known, before + (look - before) / np.maximum(self.looks, 1), self.look)
 
-    def locate(self, positions: FloatArray, covariances: FloatArray, sighted: FloatArray, trunk: list[int]) -> None:
-        """Take in where the body is.
+    def believes(self, body: tuple[FloatArray, FloatArray], sighted: FloatArray, trunk: list[int]) -> bool:
+        """Return whether a measured body can be this person: it may be mixed up with somebody in front or behind.
 
         Args:
-            positions: Measured joints with shape (K, 3), metres; NaN when missing.
-            covariances: Of these with shape (K, 3, 3).
+            body: Measured joints (K, 3), metres, and their covariances (K, 3, 3); NaN when missing.
             sighted: Trunk's middle from `Sightings`, shape (3,), metres; NaN when unknown.
             trunk: Indices of shoulders and hips.
         """
-        center, covariance = self._center(positions, covariances, sighted, trunk)
+        center, covariance = self._center(*body, sighted, trunk)
+        if not np.isfinite(center).all():
+            return True
+        if np.linalg.norm(center - sighted) > _SAME_TRUNK_M:  # false when it was not sighted
+            return False
+        if self.motion is None or self.hits < _FEWEST_HITS:
+            return True
+        return self.motion.surprise(center, covariance) < _IMPOSSIBLE
+
+    def locate(self, body: tuple[FloatArray, FloatArray], sighted: FloatArray, trunk: list[int], clear: float) -> None:
+        """Take in where the body is; arguments as `believes`, and the share of the trunk that nothing hides."""
+        positions = body[0]
+        center, covariance = self._center(*body, sighted, trunk)
+        covariance = covariance + np.eye(3) * (_HIDDEN_SIGMA_M * (1 - clear)) ** 2
         if not np.isfinite(center).all():
             return
         if self.motion is None:
@@ -248,47 +278,3 @@ class Track:
         scale = self.anchor[2] / place[2]
         spread = view.camera.fx / place[2] * np.sqrt(np.trace(self.motion.covariance) / 3)
         return now + (pixels - before) * scale, (now + (box - before) * scale).ravel(), float(spread)
-
-
-def expect(tracks: list[Track], view: View, stamp_ns: int, trunk_bones: list[int]) -> Expected:
-    """Return known people as the present frame should show them.
-
-    Args:
-        tracks: M people, advanced to the time of the frame.
-        view: Of the frame.
-        stamp_ns: Its time.
-        trunk_bones: Which bones lead from a shoulder to a hip.
-    """
-    moved = [track.moved(view) for track in tracks]
-    k = tracks[0].last.scores.shape[1] if tracks else 0
-    unknown = np.full(3, np.nan)
-    motions = [track.motion for track in tracks]
-    seen = [track.seen_motion for track in tracks]
-    places = np.array([unknown if m is None else view.to_camera(m.position) for m in motions])
-    lasts = np.array([unknown if s is None else view.to_camera(s[0]) for s in seen])
-    covariances = [np.eye(3) if m is None else view.covariances_to_camera(m.covariance) for m in motions]
-    trunks = [t.lengths.lengths[trunk_bones].mean() if trunk_bones else np.nan for t in tracks]
-    return Expected(
-        pixels=np.array([m[0] for m in moved]).reshape(-1, k, 2),
-        scores=np.array([track.pose_scores for track in tracks]).reshape(-1, k),
-        boxes=np.array([m[1] for m in moved]).reshape(-1, 4),
-        spread_px=np.array([m[2] for m in moved]),
-        centers=places.reshape(-1, 3),
-        covariances=np.array(covariances).reshape(-1, 3, 3),
-        last_centers=lasts.reshape(-1, 3),
-        trunks=np.array(trunks),
-        appearances=np.array([track.look for track in tracks]).reshape(-1, APPEARANCE_SIZE),
-        gaps_s=np.array([track.gap_s(stamp_ns) for track in tracks]),
-    )
-
-
-def trunk_corners(topology: Topology) -> list[int]:
-    """Return the indices of shoulders and hips."""
-    return [topology.index[name] for name in _TRUNK]
-
-
-def trunk_bones(topology: Topology, bones: tuple[Bone, ...]) -> list[int]:
-    """Return which bones lead from a shoulder to a hip."""
-    left_shoulder, right_shoulder, left_hip, right_hip = trunk_corners(topology)
-    sides = {(left_shoulder, left_hip), (right_shoulder, right_hip)}
-    return [i for i, bone in enumerate(bones) if (bone.start, bone.end) in sides]

@@ -8,15 +8,18 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pose_perception.datatypes import PoseEstimates
+from pose_perception.datatypes import FloatArray, PoseEstimates
 from pose_perception.human.association import assign, continuation_costs, pose_similarity, return_costs
 from pose_perception.human.sightings import Sightings
-from pose_perception.human.similarity import are_doubles
-from pose_perception.human.track import Track, expect
+from pose_perception.human.similarity import mixed_bodies
+from pose_perception.human.track import Track
+from pose_perception.human.track_expectation import expect
 from pose_perception.human.track_motion import View
 
 # A weak detection continues a track only when that was seen not longer ago, seconds, and looks like it.
 _WEAK_GAP_S, _WEAK_SIMILARITY = 0.5, 0.35
+# Of several sights of one person, the surest one counts if it costs so much more at most than the best one.
+_ABOUT_AS_WELL = 1.5
 # Nobody new begins so close to somebody who was seen not longer ago, metres and seconds.
 _SAME_BODY_M, _MIXED_UP_S = 0.4, 1.0
 
@@ -30,6 +33,7 @@ class Moment(NamedTuple):
         estimates: The people in the image.
         sightings: What is seen of them.
         strong: Whose confidence is enough for somebody new, shape (N,).
+        same: Which pairs of them are the same body twice, shape (N, N).
     """
 
     view: View
@@ -37,6 +41,7 @@ class Moment(NamedTuple):
     estimates: PoseEstimates
     sightings: Sightings
     strong: npt.NDArray[np.bool_]
+    same: npt.NDArray[np.bool_]
 
 
 class Matches(NamedTuple):
@@ -82,21 +87,29 @@ class Matcher:
             remembered: People who were lost.
         """
         matches = self._continuing(moment, tracks)
-        unknown = [row for row in np.flatnonzero(moment.strong).tolist() if row not in matches]
         away = self.away(tracks + remembered, matches.values(), moment.stamp_ns)
-        is_double = are_doubles(
-            moment.estimates, moment.sightings.centers, unknown, sorted(matches), self._min_score
-        ) | self._are_mixed_up(moment, unknown, away)
-        unknown = [row for row, double in zip(unknown, is_double, strict=True) if not double]
+        unknown = self._unknown(moment, matches, away)
         undecided = [row for row, track in matches.items() if moment.strong[row] and not track.confirmed]
         returned = self._returning(moment, sorted(unknown + undecided), away)
         dropped = [matches[row] for row in returned if row in matches]
         return Matches(matches | returned, [row for row in unknown if row not in returned], dropped)
 
+    def _unknown(self, moment: Moment, matches: dict[int, Track], away: list[Track]) -> list[int]:
+        """Return the rows of people who are none of those matched, once each: the more confident one of two sights."""
+        mixed = mixed_bodies(moment.estimates, moment.sightings.centers, self._min_score)
+        rows = [row for row in np.flatnonzero(moment.strong).tolist() if not mixed[row, list(matches)].any()]
+        rows = [row for row in rows if row not in matches]
+        unknown: list[int] = []
+        for row in sorted(rows, key=lambda row: -moment.estimates.person_scores[row]):
+            if not moment.same[row, unknown].any():
+                unknown.append(row)
+        is_hidden = self._are_mixed_up(moment, unknown, away)
+        return [row for row, hidden in zip(unknown, is_hidden, strict=True) if not hidden]
+
     def away(self, tracks: list[Track], present: Iterable[Track], stamp_ns: int) -> list[Track]:
         """Return reported people who are not among those present, and not away for too long."""
         numbers = {track.number for track in present}
-        recent = [track for track in tracks if track.gap_s(stamp_ns) <= self._longest_s]
+        recent = [track for track in tracks if not track.is_forgotten(stamp_ns, self._longest_s)]
         return [track for track in recent if track.confirmed and track.number not in numbers]
 
     def _continuing(self, moment: Moment, tracks: list[Track]) -> dict[int, Track]:
@@ -104,7 +117,7 @@ class Matcher:
 
         Zhang et al., ByteTrack: Multi-Object Tracking by Associating Every Detection Box, ECCV 2022, algorithm 1.
         """
-        tracks = [track for track in tracks if track.gap_s(moment.stamp_ns) <= self._max_gap_s]
+        tracks = [track for track in tracks if not track.is_forgotten(moment.stamp_ns, self._max_gap_s)]
         if not tracks or not len(moment.estimates):
             return {}
         known = expect(tracks, moment.view, moment.stamp_ns, self._trunk_bones)
@@ -112,14 +125,19 @@ class Matcher:
         costs = continuation_costs(similarity, moment.sightings, known, self._min_similarity)
         strong, confirmed = moment.strong[:, None], np.array([track.confirmed for track in tracks])
         is_recent = (known.gaps_s <= _WEAK_GAP_S) & (similarity >= _WEAK_SIMILARITY)
-        pairs: list[tuple[int, int]] = []
+        if moment.sightings.has_depth:  # a weak pose without a trunk at the right place may be of anybody
+            is_recent &= np.isfinite(moment.sightings.centers).all(axis=1)[:, None]
+        found: dict[int, int] = {}
         # Those who were reported choose before those who may be a mistake; weak detections are for the former only.
         for may in (strong & confirmed, strong & ~confirmed, ~strong & confirmed & is_recent):
             free = np.ones(costs.shape, bool)
-            free[[row for row, _ in pairs]] = False
-            free[:, [column for _, column in pairs]] = False
-            pairs += assign(np.where(may & free, costs, np.inf))
-        return {row: tracks[column] for row, column in pairs}
+            free[list(found)] = False
+            free[:, list(found.values())] = False
+            free[moment.same[:, list(found)].any(axis=1)] = False
+            allowed = np.where(may & free, costs, np.inf)
+            pairs = _assign_once(allowed, moment.same)
+            found |= _surest(pairs, allowed, moment.same, moment.estimates.person_scores)
+        return {row: tracks[column] for row, column in found.items()}
 
     def _are_mixed_up(self, moment: Moment, rows: list[int], away: list[Track]) -> npt.NDArray[np.bool_]:
         """Return which of the rows are where somebody must be who was seen a moment ago.
@@ -142,3 +160,33 @@ class Matcher:
             return {}
         known = expect(away, moment.view, moment.stamp_ns, self._trunk_bones)
         return {rows[i]: away[j] for i, j in assign(return_costs(moment.sightings.select(rows), known))}
+
+
+def _assign_once(costs: FloatArray, same: npt.NDArray[np.bool_]) -> dict[int, int]:
+    """Return the best columns of rows (N, M), no two of which are the same body (N, N): the one that fits worse goes.
+
+    An estimator may see the person in front once more where the one behind is.
+    """
+    costs = costs.copy()
+    while True:
+        pairs = dict(assign(costs))
+        doubles = [(i, j) for i in pairs for j in pairs if i < j and same[i, j]]
+        if not doubles:
+            return pairs
+        worst = max({row for pair in doubles for row in pair}, key=lambda row: costs[row, pairs[row]])
+        costs[worst] = np.inf
+
+
+def _surest(
+    pairs: dict[int, int], costs: FloatArray, same: npt.NDArray[np.bool_], scores: FloatArray
+) -> dict[int, int]:
+    """Return the pairs with the surest sight of each person, if it fits about as well as the one that fits best.
+
+    Two people close together may make a sure pose that is a mixture of both.
+    """
+    result = {}
+    for row, column in pairs.items():
+        fits = costs[:, column] < costs[row, column] + _ABOUT_AS_WELL
+        rows = np.flatnonzero(fits & (same[row] | (np.arange(len(scores)) == row)))
+        result[int(rows[np.argmax(scores[rows])])] = column
+    return result

@@ -14,10 +14,8 @@ ACCELERATION_POWER = 1.3
 SPEED_SIGMA = 1.0
 # Who is not seen is expected to slow down with this time constant, seconds: people walk on, but not for ever.
 _FADING_S = 2.0
-# A measurement farther off than this many standard deviations counts less: half of the person was hidden.
-_SURPRISE = 4.0
-# After so many of them in a row the person is there.
-_MOST_SURPRISES = 3
+# A measurement farther off than this many standard deviations counts less.
+_SURPRISE = 2.0
 # A velocity less certain than this is not known, m/s.
 _KNOWN_SPEED_SIGMA = 0.7
 
@@ -84,10 +82,6 @@ class Motion:
 
     def __init__(self, position: FloatArray, covariance: FloatArray, unit: float = 1.0) -> None:
         self._unit = unit
-        self._surprises = 0
-        self._start(position, covariance)
-
-    def _start(self, position: FloatArray, covariance: FloatArray) -> None:
         axes = len(position)
         self.position = np.array(position, dtype=np.float64)
         self.velocity = np.zeros(axes)
@@ -138,22 +132,21 @@ class Motion:
         self.position = self.position + reach * self.velocity
         self.velocity = kept * self.velocity
 
-    def correct(self, position: FloatArray, covariance: FloatArray) -> None:
-        """Take in a measured position (D,) with its covariance (D, D)."""
-        axes = len(self.position)
+    def surprise(self, position: FloatArray, covariance: FloatArray) -> float:
+        """Return how far a measured position (D,) with its covariance is off, in standard deviations per axis."""
         innovation = position - self.position
-        expected = self.covariance + covariance
-        squared = float(innovation @ np.linalg.solve(expected, innovation)) / axes
-        self._surprises = self._surprises + 1 if squared > _SURPRISE**2 else 0
-        if self._surprises >= _MOST_SURPRISES:
-            self._surprises = 0
-            self._start(position, covariance)
-            return
-        expected = self.covariance + covariance * max(1.0, squared / _SURPRISE)
-        gain = np.linalg.solve(expected, self._covariance[:axes]).T  # (2 D, D)
-        state = gain @ innovation
-        self.position = self.position + state[:axes]
-        self.velocity = self.velocity + state[axes:]
+        squared = innovation @ np.linalg.solve(self.covariance + covariance, innovation)
+        return float(np.sqrt(squared / len(position)))
+
+    def correct(self, position: FloatArray, covariance: FloatArray) -> None:
+        """Take in a measured position (D,) with its covariance (D, D); one that is far off counts less."""
+        axes = len(self.position)
+        doubt = max(1.0, self.surprise(position, covariance) / _SURPRISE) ** 2
+        innovation = position - self.position
+        gain = np.linalg.solve(self.covariance + covariance * doubt, self._covariance[:axes]).T  # (2 D, D)
+        change = gain @ innovation
+        self.position = self.position + change[:axes]
+        self.velocity = self.velocity + change[axes:]
         self._covariance = self._covariance - gain @ self._covariance[:axes]
 
     def move(self, pose: FloatArray) -> None:

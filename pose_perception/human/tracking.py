@@ -14,10 +14,11 @@ from pose_perception.datatypes import FloatArray, PoseEstimates, RgbdFrame, Skel
 from pose_perception.human.body_model import Bone
 from pose_perception.human.lifting import LiftedBodies
 from pose_perception.human.sightings import Sightings
-from pose_perception.human.similarity import box_overlap
+from pose_perception.human.similarity import box_coverage, same_bodies
 from pose_perception.human.smoothing import JointSmoother, SmoothedJoints, SmoothingConfig
 from pose_perception.human.topology import Topology
-from pose_perception.human.track import Track, trunk_bones, trunk_corners
+from pose_perception.human.track import Track
+from pose_perception.human.track_expectation import trunk_bones, trunk_corners
 from pose_perception.human.track_matching import Matcher, Moment
 from pose_perception.human.track_motion import View
 from pose_perception.human.track_reports import lost, predicted, seen
@@ -25,13 +26,13 @@ from pose_perception.human.track_reports import lost, predicted, seen
 _NS = 1e-9
 # Where the estimator shall look for a person who was not seen for this long is where the whole image is searched.
 _LOOK_S = 0.5
-# Somebody new who was seen once is waited for this long; and whom to take them for is put off this long, while their
-# clothes are not seen.
-_ONCE_SEEN_S, _UNDECIDED_S = 0.25, 0.7
+# Somebody new who was seen once is waited for this long. While somebody is away whom they may be, whom to take them for
+# is put off this long, when their clothes are seen and when not.
+_ONCE_SEEN_S, _DECIDED_S, _UNDECIDED_S = 0.25, 0.25, 0.7
 # Clothes are well seen when this share of the trunk is.
 _CLEAR = 0.8
-# Who appears beside or behind somebody, boxes overlapping this much, must be seen in so many frames.
-_CROWDED_OVERLAP, _CROWDED_HITS = 0.25, 3
+# Who appears beside or behind somebody, the one box covering this much of the other, must be seen in so many frames.
+_CROWDED_OVERLAP, _CROWDED_HITS = 0.3, 6
 # One counter for the whole process, so that no pipeline ever gives an identifier again.
 _numbers = itertools.count(1)
 
@@ -146,16 +147,21 @@ class Tracker:
             track.stamp_ns < self._before_ns or track.gap_s(self._stamp_ns) > _LOOK_S for track in self.tracks
         )
 
-    def associate(self, estimates: PoseEstimates, sightings: Sightings, min_person_score: float) -> Association:
+    def associate(
+        self, estimates: PoseEstimates, sightings: Sightings, min_person_score: float, same_person: float
+    ) -> Association:
         """Decide who is who.
 
         Args:
-            estimates: N people of the frame given to `predict`.
+            estimates: N people of the frame given to `predict`; the same person may occur more than once.
             sightings: What is seen of them.
             min_person_score: Below this confidence people may only be those who were followed already.
+            same_person: Two poses more similar than this are the same person.
         """
         assert self._view is not None
-        moment = Moment(self._view, self._stamp_ns, estimates, sightings, estimates.person_scores >= min_person_score)
+        strong = estimates.person_scores >= min_person_score
+        same = same_bodies(estimates, sightings.centers, self._min_score, same_person)
+        moment = Moment(self._view, self._stamp_ns, estimates, sightings, strong, same)
         matches = self._matcher.match(moment, self.tracks, self._remembered)
         for track in matches.dropped:
             self.tracks.remove(track)
@@ -181,72 +187,92 @@ class Tracker:
             sightings: What is seen of them.
             bodies: Their positions.
         """
-        for track in tracks:
-            if track not in self.tracks:
-                self.tracks.append(track)
-        self._observe(tracks, estimates, sightings, bodies)
-        for track in tracks:
-            track.confirmed = track.confirmed or self._is_sure(track, tracks)
-        return self._report(tracks)
-
-    def _observe(
-        self, tracks: list[Track], estimates: PoseEstimates, sightings: Sightings, bodies: LiftedBodies
-    ) -> None:
-        """Move tracks to what was seen of them."""
         assert self._view is not None
-        view = self._view
-        elapsed_s = np.array([track.gap_s(self._stamp_ns) for track in tracks])
-        positions = view.to_reference(bodies.positions)
-        covariances = view.covariances_to_reference(bodies.covariances)
+        self.tracks += [track for track in tracks if track not in self.tracks]
+        positions = self._view.to_reference(bodies.positions)
+        covariances = self._view.covariances_to_reference(bodies.covariances)
+        sighted = self._view.to_reference(sightings.at(self._expected_depths(tracks)).centers[:, 0])
+        believed = [
+            row
+            for row, track in enumerate(tracks)
+            if track.believes((positions[row], covariances[row]), sighted[row], self._trunk)
+        ]
+        present = [tracks[row] for row in believed]
+        elapsed_s = np.array([track.gap_s(self._stamp_ns) for track in present])
         joints = self._smoother.smooth(
-            [track.joints for track in tracks],
-            SmoothedJoints(positions, covariances, bodies.states),
-            view.origin,
+            [track.joints for track in present],
+            SmoothedJoints(positions[believed], covariances[believed], bodies.states[believed]),
+            self._view.origin,
             elapsed_s,
         )
-        sighted = view.to_reference(sightings.centers)
-        for row, track in enumerate(tracks):
+        looks = sightings.select(believed).at(_distances(bodies.positions[believed], self._trunk))
+        for i, (row, track) in enumerate(zip(believed, present, strict=True)):
+            clear = float(looks.clear[i, 0])
             person = estimates.select([row])
-            track.see(person, sightings.appearances[row], sightings.clear[row] >= _CLEAR, view, self._stamp_ns)
-            if elapsed_s[row] > 0 or track.motion is None:  # the same moment twice tells nothing new
-                track.locate(positions[row], covariances[row], sighted[row], self._trunk)
-            track.mark(view)
-            track.positions, track.covariances = joints.positions[row], joints.covariances[row]
+            track.see(person, looks.appearances[i, 0], clear >= _CLEAR, self._view, self._stamp_ns)
+            if elapsed_s[i] > 0 or track.motion is None:  # the same moment twice tells nothing new
+                track.locate((positions[row], covariances[row]), sighted[row], self._trunk, clear)
+            track.mark(self._view)
+            track.positions, track.covariances = joints.positions[i], joints.covariances[i]
             scores = np.where(bodies.impossible[row], 0.0, person.scores[0])
             is_flat = track.vote(bool(bodies.flat[row]), self._stamp_ns)
-            track.skeleton = seen(track, joints, row, scores, view, is_flat, self._topology)
+            track.skeleton = seen(track, joints, i, scores, self._view, is_flat, self._topology)
+            track.confirmed = track.confirmed or self._is_sure(track, present)
+        return self._report(present)
+
+    def _expected_depths(self, tracks: list[Track]) -> FloatArray:
+        """Return the depth at which each track is expected with shape (N, 1), metres; NaN when unknown."""
+        assert self._view is not None
+        motions = [track.motion for track in tracks]
+        depths = [np.nan if m is None else self._view.to_camera(m.position)[2] for m in motions]
+        return np.array(depths, dtype=np.float64).reshape(-1, 1)
 
     def _is_sure(self, track: Track, present: list[Track]) -> bool:
         """Return whether a new person is to be reported."""
-        others = np.array([other.last.boxes[0] for other in present if other is not track]).reshape(-1, 4)
-        if (box_overlap(track.last.boxes, others) > _CROWDED_OVERLAP).any():
+        away = self._matcher.away(self.tracks + self._remembered, present, self._stamp_ns)
+        track.is_doubtful |= self._is_crowded(track, present + away)
+        if track.is_doubtful:
             return track.hits >= _CROWDED_HITS
         if track.hits == 1 and track.last.person_scores[0] < self._config.confirm_score:
             return False
-        # They may be somebody who was away, as long as the clothes are not seen.
-        if track.looks.any() or (self._stamp_ns - track.born_ns) * _NS > _UNDECIDED_S:
+        if not any(track.may_be(other, self._stamp_ns) for other in away):
             return True
-        away = self._matcher.away(self.tracks + self._remembered, present, self._stamp_ns)
-        return not any(track.may_be(other, self._stamp_ns) for other in away)
+        # They may be somebody who was away: the clothes must be seen, and more than once, to say that they are not.
+        waited_s = (self._stamp_ns - track.born_ns) * _NS
+        return waited_s > (_DECIDED_S if track.looks.any() else _UNDECIDED_S)
 
-    def _report(self, tracks: list[Track]) -> list[Skeleton]:
+    def _is_crowded(self, track: Track, others: list[Track]) -> bool:
+        """Return whether somebody else is in view beside, before or behind a new person: poses may be mixed up."""
+        assert self._view is not None
+        boxes = [other.moved(self._view)[1] for other in others if other.confirmed and other is not track]
+        return bool((box_coverage(track.last.boxes, np.array(boxes).reshape(-1, 4)) > _CROWDED_OVERLAP).any())
+
+    def _report(self, present: list[Track]) -> list[Skeleton]:
         """Return everybody's skeleton, and forget those who are away for too long."""
         assert self._view is not None
-        present = {track.number for track in tracks}
-        skeletons = []
+        numbers = {track.number for track in present}
+        skeletons: list[Skeleton] = []
         for track in list(self.tracks):
-            gap_s = track.gap_s(self._stamp_ns)
-            if track.number in present:
-                skeletons += [track.skeleton] if track.confirmed else []
-            elif not track.confirmed:
-                if gap_s > _ONCE_SEEN_S:
+            is_gone = track.is_forgotten(self._stamp_ns, self._config.max_gap_s)
+            if track.skeleton is None or not track.confirmed:
+                if track.gap_s(self._stamp_ns) > _ONCE_SEEN_S:
                     self.tracks.remove(track)
-            elif gap_s <= self._config.max_gap_s:
+            elif track.number in numbers:
+                skeletons.append(track.skeleton)
+            elif not is_gone:
                 skeletons.append(predicted(track, self._view, self._topology))
             else:
                 skeletons.append(lost(track.skeleton))
                 self.tracks.remove(track)
                 self._remembered.append(track)
         longest_s = self._config.max_gap_s + self._config.memory_s
-        self._remembered = [t for t in self._remembered if t.gap_s(self._stamp_ns) <= longest_s]
+        self._remembered = [t for t in self._remembered if not t.is_forgotten(self._stamp_ns, longest_s)]
         return skeletons
+
+
+def _distances(positions: FloatArray, trunk: list[int]) -> FloatArray:
+    """Return the mean depth of the trunks of N people (N, K, 3) with shape (N, 1), metres; NaN where none is known."""
+    depth = positions[:, trunk, 2]
+    known = np.isfinite(depth)
+    mean = np.where(known, depth, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    return np.where(known.any(axis=1), mean, np.nan)[:, None]
