@@ -51,6 +51,18 @@ def test_finger_bones_keep_their_length_and_are_those_of_a_hand(poses: list[Pose
     assert ((to_middle_knuckle > 0.07) & (to_middle_knuckle < 0.13)).all()
 
 
+def test_the_skin_between_fingers_begins_in_the_middle_of_their_first_phalanges(body: Body, poses: list[Posed]) -> None:
+    # So it is in anatomy: the first finger joint is the knuckle and lies inside of the palm.
+    bones = [[body.rig.names.index(f"finger{f}-{joint}.L") for joint in (1, 2, 3)] for f in (2, 3, 4, 5)]
+    share = body.weights.toarray()[:, bones].sum(axis=2)  # (V, 4)
+    straight = max(poses, key=lambda posed: np.linalg.norm(posed.hands[0, 8] - posed.hands[0, 0]))
+    for finger in (0, 1, 2):
+        between = (share[:, finger] > 0.25) & (share[:, finger + 1] > 0.25)
+        knuckle, second = straight.hands[0, [5 + 4 * finger, 6 + 4 * finger]]
+        along = (straight.vertices[between] - knuckle) @ (second - knuckle) / np.square(second - knuckle).sum()
+        assert 0.3 < np.median(along) < 0.7
+
+
 def test_hands_belong_to_the_arms_of_the_skeleton(body: Body, poses: list[Posed]) -> None:
     same = {"wrist": 0, "index": 5, "pinky": 17, "thumb": 2}
     for posed in poses:

@@ -34,7 +34,7 @@ _TURN_SIGMA_M, _SLOPE_SIGMA = 0.02, 0.3
 # A skeleton and a hand further apart than this many standard deviations do not belong together.
 _MAX_DISAGREEMENT = 3.0
 # Error of the skeleton's wrist beyond its own covariance, metres: both networks mean slightly different points.
-WRIST_SIGMA_M = 0.015
+WRIST_SIGMA_M = 0.010
 # Depth noise of a stereo camera at 1 m; it grows with the square of the depth (see lifting.py).
 _SENSOR_SIGMA_AT_1M = 0.003
 _SKIN_SIGMA_M = 0.004

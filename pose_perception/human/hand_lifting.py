@@ -18,7 +18,7 @@ from pose_perception.human.landmarks import rotate_to_view
 from pose_perception.human.topology import HAND_21
 
 # Error of the network's pixels: a part of the side of its region, and of a pixel of the image.
-_REGION_SIGMA, _PIXEL_SIGMA = 0.005, 0.4
+_REGION_SIGMA, _PIXEL_SIGMA = 0.014, 0.4
 # Below this certainty of the side of the hand, the network's depth is believed in part only.
 _SURE = 0.6
 # A landmark is measured when the skin in front of it is believed this much, and is its own: on the far side of a hand
@@ -26,7 +26,7 @@ _SURE = 0.6
 _BELIEVED, _OWN_SKIN_M = 0.4, 0.03
 # Errors that landmarks of one hand share, across the view and along it, metres: the network's and those of the model.
 # From simulated people, such that errors over standard deviations have unit variance.
-_MEASURED_SIGMA_M, _INFERRED_SIGMA_M = (0.005, 0.010), (0.009, 0.028)
+_MEASURED_SIGMA_M, _INFERRED_SIGMA_M = (0.004, 0.008), (0.009, 0.028)
 # Inferred landmarks less certain than this are missing, metres.
 _MAX_SIGMA_M = 0.15
 # A hand teaches its size when the frame alone knows it at least half as well as what was known before.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,17 @@ _SHAPES = {
     "weight": (0.35, 0.6),
     "height": (0.35, 0.6),
     "proportions": (0.45, 0.8),
+}
+# Length from the wrist to the first joint of a finger over that to the second one, by anatomy: carpus 28 mm (thumb:
+# 36 mm to its saddle joint); metacarpals and first phalanges are means of Buryanov and Kotiuk, Proportions of Hand
+# Segments, International Journal of Morphology 28(3), 2010. The rig's first joints lie 10 to 15 mm farther out: the
+# skin between fingers begins 6 mm beyond them, and 20 mm, half a phalanx, in anatomy.
+_CARPUS_SHARE = {
+    "finger1": 36 / (36 + 46),
+    "finger2": 96 / (96 + 40),
+    "finger3": 93 / (93 + 45),
+    "finger4": 86 / (86 + 41),
+    "finger5": 82 / (82 + 33),
 }
 WRIST_M = 0.055
 """Half the thickness of a wrist and the air between it and the trunk."""
@@ -117,6 +129,11 @@ def _create_body(model: Any, keypoints: Any, look: Appearance, rng: np.random.Ge
     # to 0.285 of the stature (Winter, Biomechanics and Motor Control of Human Movement, figure 4.1).
     for side, suffix in SIDES.items():
         heads[names.index(f"lowerleg01.{suffix}")] = regress(keypoints, f"{side}_knee") @ skin_vertices
+    for (finger, share), suffix in product(_CARPUS_SHARE.items(), SIDES.values()):
+        bones = (f"wrist.{suffix}", f"{finger}-1.{suffix}", f"{finger}-2.{suffix}")
+        wrist, first, second = (heads[names.index(bone)] for bone in bones)
+        to_first, beyond = np.linalg.norm(first - wrist), np.linalg.norm(second - first)
+        heads[names.index(bones[1])] += (share * (to_first + beyond) / to_first - 1) * (first - wrist)
     rig = Rig(names, np.array(model.bone_parents), heads)
     weights = model.dense_vertex_bone_weights.numpy().astype(np.float32)
     faces = model.faces.numpy().astype(np.int32)
