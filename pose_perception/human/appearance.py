@@ -1,7 +1,8 @@
 """What people wear, as a few colour statistics: enough to tell who came back, and cheap enough for every frame.
 
-A description is, for the trunk and for the thighs, the mean and the spread of the chromaticity and of the brightness.
-Chromaticity does not change with the light's strength; brightness counts relative to the whole image and weighs little.
+A description is, for the trunk and for the thighs, the median and the spread of the chromaticity and of the brightness.
+Medians, because a bare arm in front of a shirt shall not count. Chromaticity does not change with the light's strength;
+brightness counts relative to the whole image and weighs little.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ _SIGMAS = np.tile([0.020, 0.020, 0.25, 0.015, 0.015, 0.15], PARTS)
 _DARK = 60.0
 # A smaller share of the pixels describes nothing.
 _SMALLEST_SHARE = 0.25
+# Standard deviation over the median absolute deviation of normally distributed values.
+_NORMAL_SPREAD = 1.4826
 # Every so many rows and columns tell the brightness of the image.
 _STRIDE = 16
 
@@ -79,9 +82,18 @@ def _log_brightness(colors: FloatArray) -> FloatArray:
 
 
 def _statistics(values: FloatArray, counts: FloatArray) -> FloatArray:
-    """Return mean and standard deviation of the values (N, S, 3) that count (N, M, S), shape (N, M, 6)."""
-    weight = counts / np.maximum(counts.sum(axis=2, keepdims=True), 1)
-    mean = weight @ values
-    spread = np.sqrt(np.maximum(weight @ np.square(values) - np.square(mean), 0.0))
+    """Return median and spread of the values (N, S, 3) that count (N, M, S), shape (N, M, 6)."""
+    chosen = np.where(counts[..., None], values[:, None], np.inf)  # (N, M, S, 3)
+    middle = _median(chosen, counts)
+    with np.errstate(invalid="ignore"):
+        apart = np.where(counts[..., None], np.abs(chosen - middle[:, :, None]), np.inf)
+    spread = _NORMAL_SPREAD * _median(apart, counts)
     enough = counts.mean(axis=2, keepdims=True) >= _SMALLEST_SHARE
-    return np.where(enough, np.concatenate([mean, spread], axis=2), np.nan)
+    return np.where(enough, np.concatenate([middle, spread], axis=2), np.nan)
+
+
+def _median(values: FloatArray, counts: FloatArray) -> FloatArray:
+    """Return the lower median of the values (N, M, S, 3) that count (N, M, S), with infinity for others, (N, M, 3)."""
+    ordered = np.sort(values, axis=2)
+    at = np.maximum(counts.sum(axis=2) - 1, 0) // 2  # (N, M)
+    return np.take_along_axis(ordered, at[..., None, None], axis=2)[:, :, 0]
