@@ -52,6 +52,12 @@ def _cover(frame: RgbdFrame, columns: slice, color: tuple[int, int, int], distan
     return frame
 
 
+def test_a_bare_arm_in_front_of_the_trunk_does_not_change_the_clothes() -> None:
+    bare = _cover(_frame(_RED), slice(290, 310), (225, 190, 170), _PERSON_M - 0.05)
+    assert _difference(_look(bare), _look(_frame(_RED))) < 0.6
+    assert _difference(_look(bare), _look(_frame(_BLUE))) > 1.5
+
+
 def test_the_trunk_is_where_it_is() -> None:
     sightings = _look(_frame(_RED))
     # Its middle lies in the middle of the image, half the distance from shoulders to hips above y = 190.

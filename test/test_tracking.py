@@ -119,6 +119,14 @@ def test_id_is_kept_through_short_absences(away_s: float) -> None:
     assert [len(ids) for ids in street.ids] == [1, 1]
 
 
+def test_who_carries_something_is_seen_in_every_frame_and_keeps_the_id() -> None:
+    # What the depth image shows there is not the trunk, which the lifter finds behind it.
+    street = Street([Walker(_to_and_fro(2.2, 0.5, 0.4), burden_m=0.48), Walker(_standing(0.9, 3.0), shirt=_BLUE)])
+    frames = street.run(6)
+    assert [len(ids) for ids in street.ids] == [1, 1]
+    assert not _reported(frames, TrackingState.PREDICTED)
+
+
 def test_who_comes_back_later_than_remembered_is_new() -> None:
     people, duration_s = _leaving(0, 4.0)
     street = Street(people, config=TrackingConfig(max_gap_s=0.5, memory_s=1.0))

@@ -37,6 +37,7 @@ class Walker:
     shirt: tuple[int, int, int] = (150, 60, 50)
     trousers: tuple[int, int, int] = (50, 60, 90)
     height_m: float = 1.7
+    burden_m: float = 0.0  # how far what they carry in front of the trunk reaches
 
     def joints(self, time_s: float) -> np.ndarray:
         """Return COCO's joints at a time with shape (17, 3), metres; the legs step."""
@@ -134,6 +135,7 @@ class Street:
             hips = int(np.clip(project(joints[i, 11:13].mean(axis=0), CAMERA)[1], 0, CAMERA.height))
             color[y0:hips, x0:x1], color[max(hips, y0) : y1, x0:x1] = self.walkers[i].shirt, self.walkers[i].trousers
             depth[y0:y1, x0:x1] = joints[i, :, 2].mean() - _HALF_DEPTH
+            depth[y0:hips, x0:x1] -= self.walkers[i].burden_m
         noisy = np.clip(color + self._grain, 0, 255).astype(np.uint8)
         fixed = None if self.world_from_camera is None else pose
         return RgbdFrame(noisy, depth if self.depth else None, CAMERA, stamp_ns, "camera", fixed)

@@ -7,6 +7,8 @@ brightness counts relative to the whole image and weighs little.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import numpy as np
 import numpy.typing as npt
 
@@ -26,8 +28,30 @@ _DARK = 60.0
 _SMALLEST_SHARE = 0.25
 # Standard deviation over the median absolute deviation of normally distributed values.
 _NORMAL_SPREAD = 1.4826
+# Clothes are averaged over this many frames, of those in which little hides them.
+_REMEMBERED = 30
 # Every so many rows and columns tell the brightness of the image.
 _STRIDE = 16
+
+
+@dataclass
+class Look:
+    """What one person wears.
+
+    Attributes:
+        mean: Mean description, shape (APPEARANCE_SIZE,); NaN for what was never seen.
+        counts: Number of descriptions in it, shape (APPEARANCE_SIZE,).
+    """
+
+    mean: FloatArray = field(default_factory=lambda: np.full(APPEARANCE_SIZE, np.nan))
+    counts: FloatArray = field(default_factory=lambda: np.zeros(APPEARANCE_SIZE))
+
+    def remember(self, description: FloatArray, is_clear: bool) -> None:
+        """Take in a description (APPEARANCE_SIZE,): clothes half hidden, not `is_clear`, are better than none."""
+        known = np.isfinite(description) & (is_clear | (self.counts == 0))
+        self.counts = np.minimum(self.counts + known, _REMEMBERED)
+        before = np.where(np.isfinite(self.mean), self.mean, description)
+        self.mean = np.where(known, before + (description - before) / np.maximum(self.counts, 1), self.mean)
 
 
 def brightness(color: npt.NDArray[np.uint8]) -> float:

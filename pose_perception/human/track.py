@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from pose_perception.datatypes import FloatArray, PoseEstimates, Skeleton
 from pose_perception.geometry.camera import project
-from pose_perception.human.appearance import APPEARANCE_SIZE
+from pose_perception.human.appearance import Look
 from pose_perception.human.association import reachable_m
 from pose_perception.human.body_model import Bone, BoneLengths
 from pose_perception.human.joint_filters import JointStates
@@ -27,8 +27,6 @@ _HIDDEN_SIGMA_M = 0.30
 _HEIGHT_M, _IMAGE_SIGMA_M = 1.7, 0.02
 # A hidden keypoint's confidence fades with this time constant, seconds.
 _POSE_MEMORY_S = 1.0
-# Clothes are averaged over this many frames, of those in which little hides them.
-_REMEMBERED_LOOKS = 30
 # Nobody is predicted closer to the camera than this, metres.
 _NEAREST_M = 0.2
 # Whether a person is flat is decided by the majority over this time, seconds.
@@ -39,6 +37,8 @@ _FEWEST_JOINTS = 3
 _IMPOSSIBLE, _FEWEST_HITS = 4.0, 3
 # Nor is one this far from the trunk that is seen there, metres: its joints are of somebody else.
 _SAME_TRUNK_M = 0.5
+# What people carry in front of their trunk reaches this far at most, metres; how fast that is learned.
+_LARGEST_BURDEN_M, _BURDEN_RATE = 0.5, 0.2
 # The time since the last sight counts as seen up to this, seconds; and a doubtful person who was not seen for the
 # second altogether is predicted no longer than the third.
 _SEEN_STEP_S, _FIRM_S, _MOMENT_S = 0.2, 0.4, 0.5
@@ -69,10 +69,10 @@ class Track:
         seen_motion: Position and covariance in `motion` when the person was seen last.
         image_motion: Of the keypoints in the image in pixels: serves where there is no depth.
         seen_in_image: Position in `image_motion` when the person was seen last.
+        burden_m: How much nearer the surface is seen than the trunk is: of what the person carries, metres.
         anchor: Trunk's middle in the camera's frame when the person was seen last, shape (3,), metres.
         offsets: Joints from the trunk's middle with shape (K, 3), metres; NaN for those not seen yet.
-        look: Mean description of the clothes, shape (D,); NaN for what was never seen.
-        looks: Number of descriptions in it, shape (D,).
+        look: The clothes.
         flat_votes: Whether the body looked flat, with the stamps, over the last second.
     """
 
@@ -96,10 +96,10 @@ class Track:
     skeleton: Skeleton | None = None
     motion: Motion | None = None
     seen_motion: tuple[FloatArray, FloatArray] | None = None
+    burden_m: float = 0.0
     anchor: FloatArray | None = None
     offsets: FloatArray = field(default_factory=lambda: np.empty((0, 3)))
-    look: FloatArray = field(default_factory=lambda: np.full(APPEARANCE_SIZE, np.nan))
-    looks: FloatArray = field(default_factory=lambda: np.zeros(APPEARANCE_SIZE))
+    look: Look = field(default_factory=Look)
     flat_votes: deque[tuple[int, bool]] = field(default_factory=deque)
 
     @classmethod
@@ -177,7 +177,7 @@ class Track:
         self.seen_s += min(self.gap_s(stamp_ns), _SEEN_STEP_S)
         self.last, self.stamp_ns = seen, stamp_ns
         self.hits += 1
-        self._remember_look(look, is_clear)
+        self.look.remember(look, is_clear)
 
     def _move_in_image(self, seen: PoseEstimates, is_seen: npt.NDArray[np.bool_]) -> None:
         """Follow the keypoints that both sights share; the median one, so that waving arms do not move the body."""
@@ -190,13 +190,6 @@ class Track:
             self.image_motion.correct(self.seen_in_image + np.median(steps, axis=0), noise)
         self.seen_in_image = self.image_motion.position.copy()
 
-    def _remember_look(self, look: FloatArray, is_clear: bool) -> None:
-        """Average the clothes; half hidden ones are better than none."""
-        known = np.isfinite(look) & (is_clear | (self.looks == 0))
-        self.looks = np.minimum(self.looks + known, _REMEMBERED_LOOKS)
-        before = np.where(np.isfinite(self.look), self.look, look)
-        self.look = np.where(known, before + (look - before) / np.maximum(self.looks, 1), self.look)
-
     def believes(self, body: tuple[FloatArray, FloatArray], sighted: FloatArray, trunk: list[int]) -> bool:
         """Return whether a measured body can be this person: it may be mixed up with somebody in front or behind.
 
@@ -208,14 +201,29 @@ class Track:
         center, covariance = self._center(*body, sighted, trunk)
         if not np.isfinite(center).all():
             return True
-        if np.linalg.norm(center - sighted) > _SAME_TRUNK_M:  # false when it was not sighted
+        if np.linalg.norm(center - sighted) > _SAME_TRUNK_M + self.burden_m:  # false when it was not sighted
             return False
         if self.motion is None or self.hits < _FEWEST_HITS:
             return True
         return self.motion.surprise(center, covariance) < _IMPOSSIBLE
 
-    def locate(self, body: tuple[FloatArray, FloatArray], sighted: FloatArray, trunk: list[int], clear: float) -> None:
-        """Take in where the body is; arguments as `believes`, and the share of the trunk that nothing hides."""
+    def locate(
+        self,
+        body: tuple[FloatArray, FloatArray],
+        sighted: FloatArray,
+        trunk: list[int],
+        clear: float,
+        origin: FloatArray,
+    ) -> None:
+        """Take in where the body is.
+
+        Args:
+            body: As in `believes`.
+            sighted: As in `believes`.
+            trunk: As in `believes`.
+            clear: Share of the trunk that nothing hides.
+            origin: Of the camera, shape (3,), metres.
+        """
         positions = body[0]
         center, covariance = self._center(*body, sighted, trunk)
         covariance = covariance + np.eye(3) * (_HIDDEN_SIGMA_M * (1 - clear)) ** 2
@@ -227,6 +235,16 @@ class Track:
             self.motion.correct(center, covariance)
         known = np.isfinite(positions).all(axis=1)
         self.offsets = np.where(known[:, None], positions - center, self.offsets)
+        if np.isfinite(sighted).all():
+            nearer = np.linalg.norm(center - origin) - np.linalg.norm(sighted - origin)
+            self.burden_m += _BURDEN_RATE * (float(np.clip(nearer, 0.0, _LARGEST_BURDEN_M)) - self.burden_m)
+
+    def surface(self, view: View) -> FloatArray:
+        """Return where the trunk, or what is carried before it, should be sighted in the camera's frame, shape (3,)."""
+        if self.motion is None:
+            return np.full(3, np.nan)
+        place = view.to_camera(self.motion.position)
+        return place * (1 - self.burden_m / max(float(np.linalg.norm(place)), _NEAREST_M + self.burden_m))
 
     def _center(
         self, positions: FloatArray, covariances: FloatArray, sighted: FloatArray, trunk: list[int]

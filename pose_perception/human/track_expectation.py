@@ -28,7 +28,7 @@ def expect(tracks: list[Track], view: View, stamp_ns: int, trunk_bones: list[int
     unknown = np.full(3, np.nan)
     motions = [track.motion for track in tracks]
     seen = [track.seen_motion for track in tracks]
-    places = np.array([unknown if m is None else view.to_camera(m.position) for m in motions])
+    places = np.array([track.surface(view) for track in tracks])
     lasts = np.array([unknown if s is None else view.to_camera(s[0]) for s in seen])
     covariances = [np.eye(3) if m is None else view.covariances_to_camera(m.covariance) for m in motions]
     trunks = [t.lengths.lengths[trunk_bones].mean() if trunk_bones else np.nan for t in tracks]
@@ -41,7 +41,7 @@ def expect(tracks: list[Track], view: View, stamp_ns: int, trunk_bones: list[int
         covariances=np.array(covariances).reshape(-1, 3, 3),
         last_centers=lasts.reshape(-1, 3),
         trunks=np.array(trunks),
-        appearances=np.array([track.look for track in tracks]).reshape(-1, APPEARANCE_SIZE),
+        appearances=np.array([track.look.mean for track in tracks]).reshape(-1, APPEARANCE_SIZE),
         gaps_s=np.array([track.gap_s(stamp_ns) for track in tracks]),
     )
 

@@ -211,7 +211,8 @@ class Tracker:
             person = estimates.select([row])
             track.see(person, looks.appearances[i, 0], clear >= _CLEAR, self._view, self._stamp_ns)
             if elapsed_s[i] > 0 or track.motion is None:  # the same moment twice tells nothing new
-                track.locate((positions[row], covariances[row]), sighted[row], self._trunk, clear)
+                body = (positions[row], covariances[row])
+                track.locate(body, sighted[row], self._trunk, clear, self._view.origin)
             track.mark(self._view)
             track.positions, track.covariances = joints.positions[i], joints.covariances[i]
             scores = np.where(bodies.impossible[row], 0.0, person.scores[0])
@@ -221,11 +222,9 @@ class Tracker:
         return self._report(present)
 
     def _expected_depths(self, tracks: list[Track]) -> FloatArray:
-        """Return the depth at which each track is expected with shape (N, 1), metres; NaN when unknown."""
+        """Return the depth at which each track should be sighted with shape (N, 1), metres; NaN when unknown."""
         assert self._view is not None
-        motions = [track.motion for track in tracks]
-        depths = [np.nan if m is None else self._view.to_camera(m.position)[2] for m in motions]
-        return np.array(depths, dtype=np.float64).reshape(-1, 1)
+        return np.array([track.surface(self._view)[2] for track in tracks], dtype=np.float64).reshape(-1, 1)
 
     def _is_sure(self, track: Track, present: list[Track]) -> bool:
         """Return whether a new person is to be reported."""
@@ -239,7 +238,7 @@ class Tracker:
             return True
         # They may be somebody who was away: the clothes must be seen, and more than once, to say that they are not.
         waited_s = (self._stamp_ns - track.born_ns) * _NS
-        return waited_s > (_DECIDED_S if track.looks.any() else _UNDECIDED_S)
+        return waited_s > (_DECIDED_S if track.look.counts.any() else _UNDECIDED_S)
 
     def _is_crowded(self, track: Track, others: list[Track]) -> bool:
         """Return whether somebody else is in view beside, before or behind a new person: poses may be mixed up."""
