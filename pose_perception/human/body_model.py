@@ -41,6 +41,8 @@ POPULATION_SPREAD = 0.15
 # bone moves: shoulders are raised and drawn forward, the trunk bends, the head turns; points of hands and feet are
 # close together and lie on the skin.
 _LIMB_SPREAD, _OTHER_SPREAD = 0.06, 0.12
+# Keypoints wobble by this much whatever they are ends of, metres: short bones between points of the face know little.
+_WOBBLE_M = 0.008
 _LIMBS = (("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle"))
 _LEARNED_SPREADS = dict.fromkeys(_LIMBS, _LIMB_SPREAD) | {
     ("left_shoulder", "right_shoulder"): 0.15,
@@ -119,7 +121,7 @@ class BoneLengths:
     @property
     def sigmas(self) -> FloatArray:
         """Standard deviation of each length with shape (B,), metres."""
-        return self._spread * self.lengths
+        return np.hypot(self._spread * self.lengths, _WOBBLE_M)
 
     def learn(self, lengths: FloatArray, reliable: npt.NDArray[np.bool_]) -> None:
         """Take in the lengths of one frame.
