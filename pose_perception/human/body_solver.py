@@ -20,6 +20,8 @@ _DEPTH_SCALE_M = 0.10
 # The same for bones. It shrinks from iteration to iteration (graduated non-convexity: Yang et al., Graduated
 # Non-Convexity for Robust Spatial Perception, RA-L 2020), so that bones can pull joints over from where they began.
 _BONE_SCALES_M = (0.40, 0.30, 0.25, 0.20, 0.15, 0.12, 0.10, 0.10, 0.10, 0.10)
+BELIEVED = 0.4
+"""A measured depth is believed when its weight is at least this: Geman-McClure's at a residual of 7.6 cm."""
 # How sharply joints are kept behind the surface that hides them, metres.
 _BOUND_SIGMA_M = 0.04
 _LENGTH_ITERATIONS = 3

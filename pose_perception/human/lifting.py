@@ -12,8 +12,9 @@ import numpy.typing as npt
 from pose_perception.config import Config, option
 from pose_perception.datatypes import FloatArray, KeypointState, PoseEstimates, RgbdFrame
 from pose_perception.geometry.camera import rays
+from pose_perception.human.anatomy import Anatomy
 from pose_perception.human.body_model import BoneLengths, bones_of
-from pose_perception.human.body_solver import BodyProblem, BodySolution, solve_bodies, with_bone_lengths
+from pose_perception.human.body_solver import BELIEVED, BodyProblem, BodySolution, solve_bodies, with_bone_lengths
 from pose_perception.human.estimators.agreement import keypoint_sigmas
 from pose_perception.human.flatness import FlatnessTest
 from pose_perception.human.joint_depth import FREE_SPACE_M, TRUNK, JointDepths
@@ -30,9 +31,6 @@ _SAME_PLACE_M, _DEEPER_M = 0.10, 0.06
 _TYPICAL_DEPTH_M = 2.5
 # Error of the network's relative depth along a bone: a part of the bone's length.
 _RELATIVE_SIGMA = 0.35
-# A measured depth that the solution does not believe at least this far is not called measured. The weight is
-# Geman-McClure's: 0.4 is reached at a residual of 7.6 cm.
-_BELIEVED = 0.4
 # A keypoint less certain than this, metres across the view, does not say which surface is that of the joint, and one
 # less certain than the second is no position when no surface confirms it.
 _TRUSTED_SIGMA_M = 0.10
@@ -47,14 +45,17 @@ _ACROSS_FACTORS = {
     **dict.fromkeys(("shoulder", "hip", "foot_index"), 0.8),
 }
 # A joint that cannot be measured is mostly one that cannot be seen, so that its keypoint is a guess, too: least
-# standard deviation across the view, metres.
-_INFERRED_ACROSS_SIGMA_M = 0.094
+# standard deviation across the view, metres. A wrist can be anywhere. Mostly the guess is better than that; but bodies
+# mixed up of two are part of it.
+_INFERRED_ACROSS_M = {
+    **dict.fromkeys(("nose", "eye", "eye_inner", "eye_outer", "ear", "mouth"), 0.055),
+    **dict.fromkeys(("shoulder", "hip", "ankle", "heel", "foot_index", "index", "pinky", "thumb"), 0.07),
+    **dict.fromkeys(("elbow", "knee"), 0.085),
+    "wrist": 0.14,
+}
 _HANGING = dict.fromkeys(("index", "pinky", "thumb"), "wrist") | dict.fromkeys(("heel", "foot_index"), "ankle")
 # Factors on the solver's standard deviation of the depth.
 _MEASURED_SIGMA_FACTOR, _INFERRED_SIGMA_FACTOR = 0.85, 0.90
-# A bone that differs from its length by more than this part of it, and this distance, is no bone of this person.
-_POSSIBLE_STRETCH = 0.35
-_POSSIBLE_ERROR_M = 0.05
 # A bone teaches its length only when this part of it lies across the view, where depth noise matters little.
 _LATERAL_PART = 0.6
 
@@ -105,6 +106,7 @@ class Lifter:
         ends = [{bone.start, bone.end} for bone in self.bones]
         self._width_bones = np.array([ends.index(pair) for pair in pairs])
         self._offsets = JointOffsets(topology)
+        self._anatomy = Anatomy(topology, self.bones)
         self._is_flat = FlatnessTest(topology)
         self._trunk = np.array([topology.index[name] for name in TRUNK])
         parts = [name.split("_", 1)[-1] if "_" in name else name for name in topology.keypoints]
@@ -112,6 +114,7 @@ class Lifter:
         joints = [topology.keypoints[k].replace(parts[k], _HANGING[parts[k]]) for k in self._extremities]
         self._extremity_joints = np.array([topology.index[joint] for joint in joints], np.int64)
         self._across_factors = np.array([_ACROSS_FACTORS.get(part, 1.0) for part in parts])
+        self._inferred_across = np.array([_INFERRED_ACROSS_M.get(part, 0.1) for part in parts])
         self._depths = JointDepths(topology, config.min_depth, config.max_depth)
 
     def lift(self, frame: RgbdFrame, estimates: PoseEstimates, lengths: Sequence[BoneLengths]) -> LiftedBodies:
@@ -161,8 +164,9 @@ class Lifter:
             relative_sigma=_RELATIVE_SIGMA * np.stack([person.lengths for person in lengths]),
         )
         solution = solve_bodies(problem)
-        impossible = self._impossible(view * solution.depth[..., None], solution.weight, problem.lengths)
-        impossible |= (solution.weight < _BELIEVED) & (evidence.seen > solution.depth + FREE_SPACE_M)
+        points = view * solution.depth[..., None]
+        impossible = self._anatomy.impossible(points, solution.weight, problem.lengths, frame.camera)
+        impossible |= (solution.weight < BELIEVED) & (evidence.seen > solution.depth + FREE_SPACE_M)
         states = self._states(solution, np.isfinite(expected), across, impossible)
         self._learn(view * evidence.depth[..., None], states, estimates.scores, lengths)
         flat = self._is_flat(frame.depth, pixels)
@@ -172,7 +176,7 @@ class Lifter:
         known = np.isfinite(depth)
         states = np.where(known, KeypointState.INFERRED, KeypointState.MISSING).astype(np.uint8)
         sigma = np.hypot(DISTANCE_SPREAD * depth, RELATIVE_SIGMA_M)
-        covariances = _covariances(view, sigma, across, states)
+        covariances = self._covariances(view, sigma, across, states)
         nothing = np.zeros(known.shape, bool)
         return LiftedBodies(view * depth[..., None], covariances, states, nothing, nothing.any(axis=1))
 
@@ -212,12 +216,12 @@ class Lifter:
         impossible: npt.NDArray[np.bool_],
     ) -> npt.NDArray[np.uint8]:
         """Return how each position is known, shape (N, K)."""
-        known = np.isfinite(solution.depth) & expected & (solution.weight.max(axis=1) > _BELIEVED)[:, None]
+        known = np.isfinite(solution.depth) & expected & (solution.weight.max(axis=1) > BELIEVED)[:, None]
         known &= ~impossible
         states = np.full(known.shape, KeypointState.MISSING, np.uint8)
         plausible = (solution.sigma < self._config.max_inferred_sigma) & (across <= _PLAUSIBLE_SIGMA_M)
         states[known & plausible] = KeypointState.INFERRED
-        states[known & (solution.weight > _BELIEVED)] = KeypointState.MEASURED
+        states[known & (solution.weight > BELIEVED)] = KeypointState.MEASURED
         # Points of hands and feet are small: without their wrist or ankle nothing says whose they are.
         alone = states[:, self._extremity_joints] != KeypointState.MEASURED
         states[:, self._extremities] = np.where(alone, KeypointState.MISSING, states[:, self._extremities])
@@ -234,7 +238,7 @@ class Lifter:
         """Turn depths into positions that carry how they are known, and let the bones have their lengths."""
         depth = np.where(states == KeypointState.MISSING, np.nan, solution.depth)
         factor = np.where(states == KeypointState.INFERRED, _INFERRED_SIGMA_FACTOR, _MEASURED_SIGMA_FACTOR)
-        covariances = _covariances(problem.rays, factor * solution.sigma, across * self._across_factors, states)
+        covariances = self._covariances(problem.rays, factor * solution.sigma, across * self._across_factors, states)
         positions = with_bone_lengths(
             problem.rays * depth[..., None],
             covariances,
@@ -245,23 +249,15 @@ class Lifter:
         )
         return LiftedBodies(positions, covariances, states, impossible, np.zeros(len(states), bool))
 
-    def _impossible(self, points: FloatArray, weight: FloatArray, lengths: FloatArray) -> npt.NDArray[np.bool_]:
-        """Return the keypoints that no body can have there, shape (N, K).
-
-        Of the ends of a bone that is much too long, the one without a believed measurement is to blame, else the one
-        further out; what hangs on it goes with it.
-        """
-        error = np.abs(np.linalg.norm(points[:, self._ends] - points[:, self._starts], axis=2) - lengths)
-        too_long = error > _POSSIBLE_STRETCH * lengths + _POSSIBLE_ERROR_M
-        impossible = np.zeros(weight.shape, bool)
-        for b, (start, end) in enumerate(zip(self._starts, self._ends, strict=True)):  # from the trunk outwards
-            if end in self._trunk:
-                continue
-            blame_start = too_long[:, b] & (weight[:, start] < _BELIEVED) & (weight[:, end] > _BELIEVED)
-            if start not in self._trunk:
-                impossible[:, start] |= blame_start
-            impossible[:, end] |= (too_long[:, b] & ~blame_start) | (impossible[:, start] & ~blame_start)
-        return impossible
+    def _covariances(
+        self, view: FloatArray, along: FloatArray, across: FloatArray, states: npt.NDArray[np.uint8]
+    ) -> FloatArray:
+        """Return covariances (N, K, 3, 3) of standard deviations along the ray and across it (N, K), metres."""
+        across = np.where(states == KeypointState.INFERRED, np.maximum(self._inferred_across, across), across)
+        outer = view[..., :, None] * view[..., None, :]
+        covariances = outer * np.square(along)[..., None, None] + np.eye(3) * np.square(across)[..., None, None]
+        covariances[states == KeypointState.MISSING] = np.nan
+        return covariances
 
     def _learn(
         self, points: FloatArray, states: FloatArray, scores: FloatArray, lengths: Sequence[BoneLengths]
@@ -275,15 +271,6 @@ class Lifter:
         reliable = trusted[:, self._starts] & trusted[:, self._ends] & across
         for person, sample, good in zip(lengths, length, reliable, strict=True):
             person.learn(sample, good)
-
-
-def _covariances(view: FloatArray, along: FloatArray, across: FloatArray, states: npt.NDArray[np.uint8]) -> FloatArray:
-    """Return covariances (N, K, 3, 3) of standard deviations along the ray and across it (N, K), metres."""
-    across = np.where(states == KeypointState.INFERRED, np.maximum(_INFERRED_ACROSS_SIGMA_M, across), across)
-    outer = view[..., :, None] * view[..., None, :]
-    covariances = outer * np.square(along)[..., None, None] + np.eye(3) * np.square(across)[..., None, None]
-    covariances[states == KeypointState.MISSING] = np.nan
-    return covariances
 
 
 def _all_missing(people: int, keypoints: int) -> LiftedBodies:
