@@ -1,0 +1,92 @@
+"""What the target of an arm asks of the velocities of elbow, wrist and tool."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pose_perception.config import Config, option
+from pose_perception.datatypes import FloatArray
+from pose_perception.imitation.kinematics import Axes
+from pose_perception.imitation.robot import Arm, Robot, arm_points
+from pose_perception.imitation.target_filter import MovingTarget
+
+# Farther than this from its target, a tool or point is drawn no faster, radians and metres.
+_FARTHEST_TURN_RAD, _FARTHEST_M = 0.8, 0.4
+
+
+@dataclass(frozen=True)
+class TaskConfig(Config):
+    """What tasks are worth. Costs multiply errors in metres or radians."""
+
+    elbow_cost: float = option(0.5, "Cost of the elbow's distance from its target.", minimum=0.0, maximum=100.0)
+    wrist_cost: float = option(1.0, "Cost of the wrist's distance from its target.", minimum=0.0, maximum=100.0)
+    tool_cost: float = option(0.3, "Cost of the tool's rotation from its target.", minimum=0.0, maximum=100.0)
+    gain_hz: float = option(10.0, "Part of an error that is corrected in a second.", minimum=0.1, maximum=100.0)
+
+
+def arm_tasks(
+    robot: Robot, arm: Arm, bodies: FloatArray, axes: Axes, moving: MovingTarget, config: TaskConfig
+) -> tuple[FloatArray, FloatArray]:
+    """Return the tasks of an arm: velocities of points and tools that are wanted, times their costs.
+
+    Args:
+        robot: The robot with n joints.
+        arm: Its arm.
+        bodies: Where it is, as `Kinematics.bodies` returns it.
+        axes: Of its joints.
+        moving: Target of the arm.
+        config: Costs.
+
+    Returns:
+        The Jacobian with shape (m, n) and the velocities with shape (m,).
+    """
+    kinematics = robot.kinematics
+    points, target, gain = arm_points(arm, bodies), moving.target, config.gain_hz
+    jacobians, wanted = [np.zeros((0, len(robot.joints)))], [np.zeros(0)]
+
+    def add(jacobian: FloatArray, velocity: FloatArray, cost: float) -> None:
+        jacobians.append(cost * jacobian)
+        wanted.append(cost * velocity)
+
+    at_wrist = kinematics.point_jacobian(axes, arm.wrist.body, points.wrist)
+    if target.wrist is not None:
+        error = _at_most(target.wrist - points.wrist, _FARTHEST_M)
+        add(at_wrist, gain * error + moving.wrist_rate, config.wrist_cost)
+    elif target.upper is not None:
+        # Bones, not points: where the shoulder is does not count, which moves a little in many robots.
+        at_shoulder = kinematics.point_jacobian(axes, arm.shoulder.body, points.shoulder)
+        at_elbow = kinematics.point_jacobian(axes, arm.elbow.body, points.elbow)
+        bone, rate = arm.upper_m * target.upper, arm.upper_m * moving.upper_rate
+        error = _at_most(bone - (points.elbow - points.shoulder), _FARTHEST_M)
+        add(at_elbow - at_shoulder, gain * error + rate, config.elbow_cost)
+        if target.forearm is not None:
+            bone, rate = bone + arm.forearm_m * target.forearm, rate + arm.forearm_m * moving.forearm_rate
+            error = _at_most(bone - (points.wrist - points.shoulder), _FARTHEST_M)
+            add(at_wrist - at_shoulder, gain * error + rate, config.wrist_cost)
+    if target.tool is not None:
+        error = _at_most(rotation_vector(target.tool @ points.tool[:3, :3].T), _FARTHEST_TURN_RAD)
+        add(kinematics.turn_jacobian(axes, arm.tool.body), gain * error, config.tool_cost)
+    return np.concatenate(jacobians), np.concatenate(wanted)
+
+
+def rotation_vector(rotation: FloatArray) -> FloatArray:
+    """Return the axis times the angle, shape (3,), radians, of a rotation with shape (3, 3)."""
+    twice = np.array(
+        [rotation[2, 1] - rotation[1, 2], rotation[0, 2] - rotation[2, 0], rotation[1, 0] - rotation[0, 1]]
+    )
+    sine, cosine = np.linalg.norm(twice) / 2, (np.trace(rotation) - 1) / 2
+    angle = float(np.arctan2(sine, cosine))
+    if sine > 1e-6:
+        return twice * (angle / (2 * sine))
+    if cosine > 0:
+        return twice / 2
+    # Half a turn: the columns of R + 1 lie along the axis.
+    column = (rotation + np.eye(3))[:, int(np.argmax(np.diag(rotation)))]
+    return angle * column / np.linalg.norm(column)
+
+
+def _at_most(vector: FloatArray, length: float) -> FloatArray:
+    size = float(np.linalg.norm(vector))
+    return vector if size <= length else vector * (length / size)
