@@ -2,9 +2,11 @@
 
     python -m pose_perception.imitation.capsule_fitting panda g1
 
-Needs Pinocchio and the meshes of example-robot-data. Every point of a mesh lies in a capsule of its link. A pair is
-left out when it never comes near, when its parts hang on one joint or on two joints in a row, and when the meshes never
-meet although the capsules, which are larger, overlap.
+Needs Pinocchio and the meshes of example-robot-data. Every point of a mesh lies in a capsule of its link; how
+much farther apart than their capsules meshes always are, in postures in which they are near, is added to the distance
+of the pair. A pair is left out when it never comes near, when its parts hang on one joint or on two joints in a row,
+when they are always near or at rest too near (a barrier would block the robot; it says so), and when the meshes never
+meet although the capsules do.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from scipy.optimize import minimize
 from scipy.spatial import ConvexHull, QhullError
 
 from pose_perception.datatypes import FloatArray
-from pose_perception.imitation.capsules import Capsule, CapsuleModel
+from pose_perception.imitation.capsules import Capsule, CapsuleModel, Pair
 from pose_perception.imitation.collision_meshes import CollisionMeshes
 from pose_perception.imitation.robot import Robot, load_robot
 from pose_perception.imitation.robot_config import robots_folder
@@ -34,7 +36,7 @@ _SMALLEST_M = 0.03
 # postures that bring the capsules nearest.
 _POSTURES, _NEAR_M, _LOOKS = 4000, 0.05, 40
 # Parts nearer than this meet, and pairs must be farther apart than this at rest, metres.
-_MEET_M, _REST_M = 0.02, 0.035
+_MEET_M, _REST_M = 0.02, 0.025
 # Parts that are this near in nearly all postures, or at rest, are neighbours: the barrier would block the robot.
 _NEIGHBOURS = 0.9
 
@@ -46,14 +48,14 @@ def main(names: Sequence[str]) -> None:
         meshes = CollisionMeshes(robot)
         capsules = fit_robot(robot, meshes)
         pairs, notes = choose_pairs(robot, meshes, capsules)
-        used = sorted({i for pair in pairs for i in pair})
+        used = sorted({i for pair in pairs for i in (pair.first, pair.second)})
         lines = [f"# Written by python -m pose_perception.imitation.capsule_fitting {name}", "capsules:"]
         for i in used:
             numbers = [[round(x, 4) for x in end] for end in (capsules[i].start, capsules[i].end)]
             # Rounded up, so that the mesh stays inside.
             lines.append(f"- [{capsules[i].link}, {numbers[0]}, {numbers[1]}, {np.ceil(1e4 * capsules[i].radius) / 1e4}]")
         lines.append("pairs:")
-        lines += [f"- [{used.index(i)}, {used.index(j)}]" for i, j in pairs]
+        lines += [f"- [{used.index(pair.first)}, {used.index(pair.second)}, {pair.gap:g}]" for pair in pairs]
         path = robots_folder() / "capsules" / f"{name}.yaml"
         path.parent.mkdir(exist_ok=True)
         path.write_text("\n".join(lines) + "\n")
@@ -128,7 +130,7 @@ def _volume(capsule: tuple[FloatArray, FloatArray, float]) -> float:
 
 def choose_pairs(
     robot: Robot, meshes: CollisionMeshes, capsules: Sequence[Capsule]
-) -> tuple[list[tuple[int, int]], list[str]]:
+) -> tuple[list[Pair], list[str]]:
     """Return the pairs of capsules to watch, and remarks on those that are left out although they might meet."""
     kinematics = robot.kinematics
     bodies = [kinematics.locate(capsule.link).body for capsule in capsules]
@@ -137,7 +139,7 @@ def choose_pairs(
     generator = np.random.default_rng(0)
     lower, upper = np.maximum(robot.lower, robot.rest - np.pi), np.minimum(robot.upper, robot.rest + np.pi)
     postures = np.vstack([robot.rest, generator.uniform(lower, upper, (_POSTURES, len(robot.joints)))])
-    model = CapsuleModel(kinematics, capsules, candidates)
+    model = CapsuleModel(kinematics, capsules, [Pair(i, j, 0.0) for i, j in candidates])
     distances = np.concatenate(
         [model.nearest(kinematics.bodies(some)).distances for some in np.array_split(postures, 40)]
     )
@@ -146,13 +148,18 @@ def choose_pairs(
         if distance.min() > _NEAR_M:
             continue
         links = [capsules[i].link for i in pair]
-        nearest = postures[np.argsort(distance)[:_LOOKS]]
-        near = (distance < _MEET_M).mean()
-        meet = any(meshes.distance(links[0], links[1], q) < _MEET_M for q in nearest)
-        if meet and (near > _NEIGHBOURS or distance[0] < _REST_M):
-            notes.append(f"left out though meshes meet: {links}, at rest {distance[0]:.3f} m, near {near:.0%}")
-        elif meet:
-            pairs.append(pair)
+        order = np.argsort(distance)
+        # The nearest ones, some that are near, and rest.
+        looked = np.unique([0, *order[:_LOOKS], *order[: (distance < _NEAR_M).sum() : _LOOKS]])
+        true = np.array([meshes.distance(links[0], links[1], postures[i]) for i in looked])
+        if true.min() > _MEET_M:
+            continue
+        gap = float(np.clip((true - distance[looked]).min(), 0.0, None))
+        near, at_rest = (distance + gap < _MEET_M).mean(), distance[0] + gap
+        if near > _NEIGHBOURS or at_rest < _REST_M:
+            notes.append(f"left out though meshes meet: {links}, at rest {at_rest:.3f} m, near {near:.0%}")
+        else:
+            pairs.append(Pair(*pair, np.floor(1e3 * gap) / 1e3))
     return pairs, notes
 
 

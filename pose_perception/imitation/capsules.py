@@ -1,7 +1,8 @@
 """Distances between the parts of a robot, as capsules: a segment and all that is nearer to it than a radius.
 
 `config/robots/capsules/<name>.yaml` holds, as `capsule_fitting.py` writes it, the capsules (link, both ends in the
-frame of the link and radius, metres) and the pairs of them that can come near each other.
+frame of the link and radius, metres) and the pairs of them that can come near each other (both numbers, and how much
+farther apart their meshes are, which are smaller).
 """
 
 from __future__ import annotations
@@ -33,11 +34,24 @@ class Capsule:
     radius: float
 
 
+class Pair(NamedTuple):
+    """Two capsules that are watched.
+
+    Attributes:
+        first, second: Their indices.
+        gap: How much farther apart the meshes in them are at least, metres.
+    """
+
+    first: int
+    second: int
+    gap: float
+
+
 class Nearest(NamedTuple):
     """Where P pairs of capsules are nearest to each other.
 
     Attributes:
-        distances: Between the surfaces with shape (..., P), metres; negative where they overlap.
+        distances: Between the surfaces with shape (..., P), metres, gaps added; negative where they overlap.
         first, second: The nearest points of the segments with shape (..., P, 3), metres.
     """
 
@@ -55,16 +69,14 @@ class CapsuleModel:
         bodies: Bodies (see `Kinematics`) that carry the capsules of each pair, shape (P, 2).
     """
 
-    def __init__(
-        self, kinematics: Kinematics, capsules: Sequence[Capsule], pairs: Sequence[tuple[int, int]]
-    ) -> None:
+    def __init__(self, kinematics: Kinematics, capsules: Sequence[Capsule], pairs: Sequence[Pair]) -> None:
         """Place capsules on a robot.
 
         Raises:
             ConfigurationError: the robot lacks a link, or a pair names a capsule that does not exist.
         """
         self.capsules = tuple(capsules)
-        self.pairs = np.array(pairs, dtype=int).reshape(-1, 2)
+        self.pairs = np.array([(pair.first, pair.second) for pair in pairs], dtype=int).reshape(-1, 2)
         if self.pairs.size and not (0 <= self.pairs.min() and self.pairs.max() < len(capsules)):
             raise ConfigurationError(f"a pair of capsules names number {self.pairs.max()}, of {len(capsules)}")
         placed = [kinematics.locate(capsule.link, what="capsules") for capsule in capsules]
@@ -78,8 +90,8 @@ class CapsuleModel:
             local[i, 3, 0] = 1.0
         self._local = local
         radii = np.array([capsule.radius for capsule in capsules])
-        self._radii = radii[self.pairs].sum(axis=1) if self.pairs.size else np.zeros(0)
-        self.bodies: npt.NDArray[np.int64] = self._bodies[self.pairs] if self.pairs.size else self.pairs
+        self._thickness = radii[self.pairs].sum(axis=1) - [pair.gap for pair in pairs]
+        self.bodies: npt.NDArray[np.int64] = self._bodies[self.pairs]
 
     def nearest(self, bodies: FloatArray) -> Nearest:
         """Return how near the pairs are for poses of the bodies with shape (..., n + 1, 4, 4)."""
@@ -90,7 +102,7 @@ class CapsuleModel:
         first, second = segments[..., self.pairs[:, 0], :, :], segments[..., self.pairs[:, 1], :, :]
         p, q = nearest_points(first[..., 0], first[..., 1], second[..., 0], second[..., 1])
         apart = p - q
-        return Nearest(np.sqrt(np.einsum("...i,...i->...", apart, apart)) - self._radii, p, q)
+        return Nearest(np.sqrt(np.einsum("...i,...i->...", apart, apart)) - self._thickness, p, q)
 
 
 def nearest_points(a: FloatArray, u: FloatArray, b: FloatArray, v: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -123,7 +135,7 @@ def load_capsules(name: str, kinematics: Kinematics) -> CapsuleModel:
     content: Any = yaml.safe_load(path.read_text())
     try:
         capsules = [Capsule(str(link), tuple(start), tuple(end), float(r)) for link, start, end, r in content["capsules"]]
-        pairs = [(int(i), int(j)) for i, j in content["pairs"]]
+        pairs = [Pair(int(i), int(j), float(gap)) for i, j, gap in content["pairs"]]
     except (KeyError, TypeError, ValueError) as error:
-        raise ConfigurationError(f"{path} must hold capsules [link, start, end, radius] and pairs [i, j]") from error
+        raise ConfigurationError(f"{path} must hold capsules [link, start, end, radius] and pairs [i, j, gap]") from error
     return CapsuleModel(kinematics, capsules, pairs)
