@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -147,23 +148,29 @@ def arm_points(arm: Arm, bodies: FloatArray) -> ArmPoints:
     return ArmPoints(*(point[..., :3] for point in points), bodies[..., arm.tool.body, :, :] @ arm.tool.pose)
 
 
-def load_robot(name: str, description: str | None = None) -> Robot:
+def load_robot(
+    name: str, description: str | None = None, base_from_torso_deg: Sequence[float] | None = None
+) -> Robot:
     """Return a robot by the name of its configuration.
 
     Args:
         name: One of `robot_config.robot_names()`.
         description: Text of its URDF, as the topic `robot_description` carries it; None for that of example-robot-data.
+        base_from_torso_deg: Roll, pitch and yaw of the person's torso in the robot's base, where it is mounted in
+            another way than its configuration says.
 
     Raises:
         ConfigurationError: there is no such robot, or its description does not fit.
     """
     config = load_config(name)
+    if base_from_torso_deg is not None:
+        config = replace(config, base_from_torso_rad=tuple(np.radians(base_from_torso_deg).tolist()))
     text = description_path(config.urdf).read_text() if description is None else description
     return Robot(config, parse_urdf(text))
 
 
-def _join(parts: object) -> FloatArray:
-    return np.concatenate([np.asarray(part, dtype=float) for part in parts])  # type: ignore[attr-defined]
+def _join(parts: Iterable[Sequence[float]]) -> FloatArray:
+    return np.concatenate([np.asarray(part, dtype=float) for part in parts])
 
 
 def _unit(vectors: FloatArray) -> FloatArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +13,6 @@ from pose_perception.imitation.kinematics import Axes
 from pose_perception.imitation.robot import Arm, Robot, arm_points
 from pose_perception.imitation.target_filter import MovingTarget
 
-# Farther than this from its target, a tool or point is drawn no faster, radians and metres.
-_FARTHEST_TURN_RAD, _FARTHEST_M = 0.8, 0.4
 
 
 @dataclass(frozen=True)
@@ -24,6 +23,12 @@ class TaskConfig(Config):
     wrist_cost: float = option(1.0, "Cost of the wrist's distance from its target.", minimum=0.0, maximum=100.0)
     tool_cost: float = option(0.3, "Cost of the tool's rotation from its target.", minimum=0.0, maximum=100.0)
     gain_hz: float = option(10.0, "Part of an error that is corrected in a second.", minimum=0.1, maximum=100.0)
+    slowing_m_s2: float = option(
+        2.5, "Deceleration with which points arrive at their targets, in m/s².", minimum=0.1, maximum=100.0
+    )
+    slowing_rad_s2: float = option(
+        8.0, "Deceleration with which tools arrive at their targets, in rad/s².", minimum=0.1, maximum=100.0
+    )
 
 
 def arm_tasks(
@@ -43,31 +48,35 @@ def arm_tasks(
         The Jacobian with shape (m, n) and the velocities with shape (m,).
     """
     kinematics = robot.kinematics
-    points, target, gain = arm_points(arm, bodies), moving.target, config.gain_hz
+    points, target = arm_points(arm, bodies), moving.target
     jacobians, wanted = [np.zeros((0, len(robot.joints)))], [np.zeros(0)]
 
     def add(jacobian: FloatArray, velocity: FloatArray, cost: float) -> None:
         jacobians.append(cost * jacobian)
         wanted.append(cost * velocity)
 
+    def draw(error: FloatArray) -> FloatArray:
+        return toward(error, config.gain_hz, config.slowing_m_s2)
+
     at_wrist = kinematics.point_jacobian(axes, arm.wrist.body, points.wrist)
     if target.wrist is not None:
-        error = _at_most(target.wrist - points.wrist, _FARTHEST_M)
-        add(at_wrist, gain * error + moving.wrist_rate, config.wrist_cost)
+        error = target.wrist - points.wrist
+        add(at_wrist, draw(error) + moving.wrist_rate, config.wrist_cost)
     elif target.upper is not None:
         # Bones, not points: where the shoulder is does not count, which moves a little in many robots.
         at_shoulder = kinematics.point_jacobian(axes, arm.shoulder.body, points.shoulder)
         at_elbow = kinematics.point_jacobian(axes, arm.elbow.body, points.elbow)
         bone, rate = arm.upper_m * target.upper, arm.upper_m * moving.upper_rate
-        error = _at_most(bone - (points.elbow - points.shoulder), _FARTHEST_M)
-        add(at_elbow - at_shoulder, gain * error + rate, config.elbow_cost)
+        error = bone - (points.elbow - points.shoulder)
+        add(at_elbow - at_shoulder, draw(error) + rate, config.elbow_cost)
         if target.forearm is not None:
             bone, rate = bone + arm.forearm_m * target.forearm, rate + arm.forearm_m * moving.forearm_rate
-            error = _at_most(bone - (points.wrist - points.shoulder), _FARTHEST_M)
-            add(at_wrist - at_shoulder, gain * error + rate, config.wrist_cost)
+            error = bone - (points.wrist - points.shoulder)
+            add(at_wrist - at_shoulder, draw(error) + rate, config.wrist_cost)
     if target.tool is not None:
-        error = _at_most(rotation_vector(target.tool @ points.tool[:3, :3].T), _FARTHEST_TURN_RAD)
-        add(kinematics.turn_jacobian(axes, arm.tool.body), gain * error, config.tool_cost)
+        error = rotation_vector(target.tool @ points.tool[:3, :3].T)
+        turn = toward(error, config.gain_hz, config.slowing_rad_s2)
+        add(kinematics.turn_jacobian(axes, arm.tool.body), turn, config.tool_cost)
     return np.concatenate(jacobians), np.concatenate(wanted)
 
 
@@ -87,6 +96,13 @@ def rotation_vector(rotation: FloatArray) -> FloatArray:
     return angle * column / np.linalg.norm(column)
 
 
-def _at_most(vector: FloatArray, length: float) -> FloatArray:
-    size = float(np.linalg.norm(vector))
-    return vector if size <= length else vector * (length / size)
+def toward(error: FloatArray, gain_hz: float, slowing: float) -> FloatArray:
+    """Return the velocity that closes an error (3,): in proportion to it, but so that it can stop in time.
+
+    Args:
+        error: The way to go, metres or radians.
+        gain_hz: Part of it that is closed in a second.
+        slowing: Deceleration, per square second.
+    """
+    size = float(np.linalg.norm(error))
+    return error * min(gain_hz, math.sqrt(2 * slowing / max(size, 1e-9)))
