@@ -10,7 +10,14 @@ from pose_perception.imitation.closed_form import ClosedForm, shortest_rotation
 from pose_perception.imitation.robot import load_robot
 
 ARMS = [
-    *(("panda", "single"), ("xarm7", "single"), ("baxter", "left"), ("baxter", "right"), ("g1", "left"), ("g1", "right")),
+    *(
+        ("panda", "single"),
+        ("xarm7", "single"),
+        ("baxter", "left"),
+        ("baxter", "right"),
+        ("g1", "left"),
+        ("g1", "right"),
+    ),
     *(("tiago_dual", "left"), ("tiago_dual", "right"), ("tiago_pro", "left"), ("tiago_pro", "right")),
 ]
 

@@ -33,6 +33,8 @@ from pose_perception.imitation.tasks import TaskConfig
 
 CAMERA_HZ = 30.0
 _POSES, _NOISE_S, _NOISE_M = 300, 30.0, 0.010
+# Poses that are held, for how long, how far from rest and from the limits they are.
+_HELD, _HELD_S, _HELD_RAD, _HELD_ROOM_RAD = 20, 4.0, 0.8, 0.05
 # Every so many commands the meshes are looked at, which takes long.
 _MESH_EVERY = 10
 # Rounding, in units of the limit's own.
@@ -142,6 +144,19 @@ def measure_human(robot: Robot, arm: str, config: MappingConfig, seed: int = 0) 
             wanted = turn @ (points[f"{side}_{end}"] - points[f"{side}_{start}"])
             worst = max(worst, angle_deg(bone, wanted / np.linalg.norm(wanted)))
     return ExactFigures(worst, reached / _POSES, math.nan)
+
+
+def measure_settled(robot: Robot, config: RetargetingConfig, seed: int = 0) -> FloatArray:
+    """Return errors of directions (N,), degrees, after poses of the robot's own were held for a while, from rest."""
+    generator, errors = np.random.default_rng(seed), []
+    for _ in range(_HELD):
+        change = generator.uniform(-_HELD_RAD, _HELD_RAD, len(robot.joints))
+        q = np.clip(robot.rest + change, robot.lower + _HELD_ROOM_RAD, robot.upper - _HELD_ROOM_RAD)
+        frames = [_targets(robot, robot_as_person(robot, q))] * int(_HELD_S * CAMERA_HZ)
+        retargeter = Retargeter(robot, None, config)
+        last = run(retargeter, frames, config.step_s)[-1].q
+        errors += [_direction_error_deg(robot, arm, last, robot.points(q, arm)) for arm in robot.arms]
+    return np.array(errors)
 
 
 def measure_noise(robot: Robot, config: RetargetingConfig, seed: int = 0) -> NoiseFigures:

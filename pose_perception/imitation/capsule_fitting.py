@@ -2,18 +2,19 @@
 
     python -m pose_perception.imitation.capsule_fitting panda g1
 
-Needs Pinocchio and the meshes of example-robot-data. Every point of a mesh lies in a capsule of its link; how
-much farther apart than their capsules meshes always are, in postures in which they are near, is added to the distance
-of the pair. A pair is left out when it never comes near, when its parts hang on one joint or on two joints in a row,
-when they are always near or at rest too near (a barrier would block the robot; it says so), and when the meshes never
-meet although the capsules do.
+Needs Pinocchio and the meshes of example-robot-data. Every point of a mesh lies in a capsule of its link; where
+capsules are so much larger that they are too near at rest, how much farther apart their meshes are, in all postures
+that were looked at, is added to the distance of the pair. A pair is left out when it never comes near, when its parts
+hang on one joint or on two joints in a row, when they are always near or at rest too near (a barrier would block the
+robot; it says so), and when the meshes never meet although the capsules do.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from itertools import combinations
+from contextlib import suppress
+from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
@@ -34,9 +35,11 @@ _OVERLAP_M = 0.01
 _SMALLEST_M = 0.03
 # Random postures in which pairs are looked at; nearer than this is near, metres; meshes are looked at in so many of the
 # postures that bring the capsules nearest.
-_POSTURES, _NEAR_M, _LOOKS = 4000, 0.05, 40
+_POSTURES, _NEAR_M, _LOOKS = 4000, 0.08, 60
 # Parts nearer than this meet, and pairs must be farther apart than this at rest, metres.
 _MEET_M, _REST_M = 0.02, 0.025
+# What a gap makes of the distance at rest, metres.
+_CLEAR_M = 0.035
 # Parts that are this near in nearly all postures, or at rest, are neighbours: the barrier would block the robot.
 _NEIGHBOURS = 0.9
 
@@ -53,7 +56,9 @@ def main(names: Sequence[str]) -> None:
         for i in used:
             numbers = [[round(x, 4) for x in end] for end in (capsules[i].start, capsules[i].end)]
             # Rounded up, so that the mesh stays inside.
-            lines.append(f"- [{capsules[i].link}, {numbers[0]}, {numbers[1]}, {np.ceil(1e4 * capsules[i].radius) / 1e4}]")
+            lines.append(
+                f"- [{capsules[i].link}, {numbers[0]}, {numbers[1]}, {np.ceil(1e4 * capsules[i].radius) / 1e4}]"
+            )
         lines.append("pairs:")
         lines += [f"- [{used.index(pair.first)}, {used.index(pair.second)}, {pair.gap:g}]" for pair in pairs]
         path = robots_folder() / "capsules" / f"{name}.yaml"
@@ -80,10 +85,7 @@ def fit_capsules(points: FloatArray) -> list[tuple[tuple[float, ...], tuple[floa
     for count in range(2, _MOST_CAPSULES + 1):
         t = points @ along
         edges = np.linspace(t.min(), t.max(), count + 1)
-        slices = [
-            points[(t >= low - _OVERLAP_M) & (t <= high + _OVERLAP_M)]
-            for low, high in zip(edges[:-1], edges[1:], strict=True)
-        ]
+        slices = [points[(t >= low - _OVERLAP_M) & (t <= high + _OVERLAP_M)] for low, high in pairwise(edges)]
         if min(map(len, slices)) < 4:
             break
         cut = [_fit(part) for part in slices]
@@ -94,10 +96,8 @@ def fit_capsules(points: FloatArray) -> list[tuple[tuple[float, ...], tuple[floa
 
 def _fit(points: FloatArray) -> tuple[FloatArray, FloatArray, float]:
     """Return the smallest capsule (start, end, radius) around points (N, 3)."""
-    try:
+    with suppress(QhullError):  # flat parts have no hull
         points = points[ConvexHull(points).vertices]
-    except QhullError:  # flat parts have no hull
-        pass
     axes = [*np.eye(3), *np.linalg.svd(points - points.mean(axis=0), full_matrices=False)[2]]
     fits = [_along(points, axis) for axis in axes]
     axis = axes[int(np.argmin([_volume(fit) for fit in fits]))]
@@ -128,9 +128,7 @@ def _volume(capsule: tuple[FloatArray, FloatArray, float]) -> float:
     return float(np.pi * radius**2 * (np.linalg.norm(end - start) + 4 / 3 * radius))
 
 
-def choose_pairs(
-    robot: Robot, meshes: CollisionMeshes, capsules: Sequence[Capsule]
-) -> tuple[list[Pair], list[str]]:
+def choose_pairs(robot: Robot, meshes: CollisionMeshes, capsules: Sequence[Capsule]) -> tuple[list[Pair], list[str]]:
     """Return the pairs of capsules to watch, and remarks on those that are left out although they might meet."""
     kinematics = robot.kinematics
     bodies = [kinematics.locate(capsule.link).body for capsule in capsules]
@@ -150,11 +148,13 @@ def choose_pairs(
         links = [capsules[i].link for i in pair]
         order = np.argsort(distance)
         # The nearest ones, some that are near, and rest.
-        looked = np.unique([0, *order[:_LOOKS], *order[: (distance < _NEAR_M).sum() : _LOOKS]])
+        near_ones = order[: (distance < _NEAR_M).sum()]
+        looked = np.unique([0, *order[:_LOOKS], *near_ones[:: max(len(near_ones) // _LOOKS, 1)]])
         true = np.array([meshes.distance(links[0], links[1], postures[i]) for i in looked])
         if true.min() > _MEET_M:
             continue
-        gap = float(np.clip((true - distance[looked]).min(), 0.0, None))
+        # As little as a robot at rest needs: a gap is sampled, not certain.
+        gap = float(np.clip((true - distance[looked]).min(), 0.0, max(_CLEAR_M - distance[0], 0.0)))
         near, at_rest = (distance + gap < _MEET_M).mean(), distance[0] + gap
         if near > _NEIGHBOURS or at_rest < _REST_M:
             notes.append(f"left out though meshes meet: {links}, at rest {at_rest:.3f} m, near {near:.0%}")

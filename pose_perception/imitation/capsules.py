@@ -77,7 +77,7 @@ class CapsuleModel:
         """
         self.capsules = tuple(capsules)
         self.pairs = np.array([(pair.first, pair.second) for pair in pairs], dtype=int).reshape(-1, 2)
-        if self.pairs.size and not (0 <= self.pairs.min() and self.pairs.max() < len(capsules)):
+        if self.pairs.size and not (self.pairs.min() >= 0 and self.pairs.max() < len(capsules)):
             raise ConfigurationError(f"a pair of capsules names number {self.pairs.max()}, of {len(capsules)}")
         placed = [kinematics.locate(capsule.link, what="capsules") for capsule in capsules]
         ends = np.array([(capsule.start, capsule.end) for capsule in capsules]).reshape(-1, 2, 3)
@@ -131,11 +131,17 @@ def load_capsules(name: str, kinematics: Kinematics) -> CapsuleModel:
     """
     path = robots_folder() / "capsules" / f"{name}.yaml"
     if not path.is_file():
-        raise ConfigurationError(f"{path} is missing: write it with python -m pose_perception.imitation.capsule_fitting")
+        raise ConfigurationError(
+            f"{path} is missing: write it with python -m pose_perception.imitation.capsule_fitting"
+        )
     content: Any = yaml.safe_load(path.read_text())
     try:
-        capsules = [Capsule(str(link), tuple(start), tuple(end), float(r)) for link, start, end, r in content["capsules"]]
+        capsules = [
+            Capsule(str(link), tuple(start), tuple(end), float(r)) for link, start, end, r in content["capsules"]
+        ]
         pairs = [Pair(int(i), int(j), float(gap)) for i, j, gap in content["pairs"]]
     except (KeyError, TypeError, ValueError) as error:
-        raise ConfigurationError(f"{path} must hold capsules [link, start, end, radius] and pairs [i, j, gap]") from error
+        raise ConfigurationError(
+            f"{path} must hold capsules [link, start, end, radius] and pairs [i, j, gap]"
+        ) from error
     return CapsuleModel(kinematics, capsules, pairs)

@@ -1,13 +1,13 @@
 """Joints of a 7-joint arm from the directions of upper arm and forearm and the tool's orientation, in closed form.
 
-For arms whose neighbouring axes are perpendicular. Only directions enter, no lengths (SEW-Mimic, arXiv 2602.01632). With
-rotations e1 ... e7 about the axes where they are at zero joints, a and b the bones there, and the targets u and f:
+For arms whose neighbouring axes are perpendicular. Only directions enter, no lengths (SEW-Mimic, arXiv 2602.01632).
+With rotations e1 ... e7 about the axes where they are at zero joints, a and b the bones there, and targets u and f:
 
     e1 e2 e3 a = u and e1 e2 e3 e4 b = f
 
 so the angle between the bones gives joint 4; joint 4 and both directions give the rotation e1 e2 e3, which falls into
-its joints like Euler angles; and what is left of the tool's rotation gives joints 5 to 7 in the same way. Each step is a
-rotation about one axis that brings a vector to another, or to a given dot product: subproblems 1 and 4 of Elias and
+its joints like Euler angles; and what is left of the tool's rotation gives joints 5 to 7 in the same way. Each step is
+a rotation about one axis that brings a vector to another, or to a given dot product: subproblems 1 and 4 of Elias and
 Wen, IK-Geo, Mechanism and Machine Theory 209, 2025. Steps with two solutions make eight candidates.
 """
 
@@ -183,7 +183,7 @@ def _wave(axis: FloatArray, fixed: FloatArray, turned: FloatArray) -> tuple[floa
 
 
 def _to_dot_product(axis: FloatArray, fixed: FloatArray, turned: FloatArray, value: float) -> tuple[float, ...]:
-    """Return the angles at which `fixed · rotation(axis, q) turned` is a value, or as near as it gets (subproblem 4)."""
+    """Return the angles at which `fixed · rotation(axis, q) turned` is a value, or nearest to it (subproblem 4)."""
     constant, sine, cosine = _wave(axis, fixed, turned)
     middle, radius = math.atan2(sine, cosine), math.hypot(sine, cosine)
     half = math.acos(min(max((value - constant) / max(radius, 1e-12), -1.0), 1.0))

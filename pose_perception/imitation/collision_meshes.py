@@ -67,9 +67,7 @@ class CollisionMeshes:
         for one, _, _ in self._parts[first]:
             for other, _, _ in self._parts[second]:
                 result = coal.DistanceResult()
-                nearest = min(
-                    nearest, coal.distance(one, placed[0], other, placed[1], coal.DistanceRequest(), result)
-                )
+                nearest = min(nearest, coal.distance(one, placed[0], other, placed[1], coal.DistanceRequest(), result))
         return float(nearest)
 
     def _part(self, link: str) -> tuple[str, FloatArray]:
@@ -131,8 +129,5 @@ def _cut(vertices: FloatArray, triangles: FloatArray) -> FloatArray:
         done.append(middles.reshape(-1, 3))
         a, b, c = corners.transpose(1, 0, 2)
         ab, bc, ca = middles.transpose(1, 0, 2)
-        corners = np.concatenate(
-            [np.stack(t, axis=1) for t in ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))]
-        )
+        corners = np.concatenate([np.stack(t, axis=1) for t in ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))])
     return np.unique(np.round(np.concatenate(done), 4), axis=0)
-

@@ -34,7 +34,7 @@ class Axes(NamedTuple):
 
     Attributes:
         directions: Unit vectors with shape (n, 3).
-        moments: Directions × points on the axes, shape (n, 3), metres.
+        moments: Cross products of directions with points on the axes, shape (n, 3), metres.
     """
 
     directions: FloatArray
@@ -73,7 +73,9 @@ class Kinematics:
         found = [urdf.check_joint(name, "joints") for name in joints]
         for joint in found:
             if joint.kind not in REVOLUTE:
-                raise ConfigurationError(f"joint {joint.name!r} of {urdf.name} is {joint.kind}; arms need revolute ones")
+                raise ConfigurationError(
+                    f"joint {joint.name!r} of {urdf.name} is {joint.kind}; arms need revolute ones"
+                )
         if any(joint.name in self.joints for joint in urdf.path(base)):
             raise ConfigurationError(f"base {base!r} of {urdf.name} is moved by a joint that imitates")
         root_from_base = np.eye(4)

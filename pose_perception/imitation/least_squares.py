@@ -19,7 +19,7 @@ from pose_perception.imitation.target_filter import MovingTarget
 from pose_perception.imitation.tasks import TaskConfig, arm_tasks
 
 # Costs of joint velocities, of their changes and of the way to rest, as in `QpConfig`.
-_DAMPING, _SMOOTHNESS, _POSTURE = 0.02, 0.3, 0.001
+_DAMPING, _SMOOTHNESS, _POSTURE = 0.02, 0.1, 0.001
 
 
 class LeastSquaresSolver:

@@ -104,9 +104,7 @@ def _bvh_name(joint: str) -> str:
     return next(bvh for bvh, ours in _BVH_NAMES.items() if joint.endswith(ours))
 
 
-def _forward_bvh(
-    parents: list[int], offsets: FloatArray, channels: list[list[str]], frames: FloatArray
-) -> FloatArray:
+def _forward_bvh(parents: list[int], offsets: FloatArray, channels: list[list[str]], frames: FloatArray) -> FloatArray:
     """Return the poses of all joints with shape (T, J, 4, 4)."""
     poses = np.tile(np.eye(4), (len(frames), len(parents), 1, 1))
     column = 0

@@ -33,10 +33,13 @@ class QpConfig(Config):
     """What a step is worth beside its tasks, and how pairs of capsules are kept apart."""
 
     posture_cost: float = option(0.001, "Cost of the posture's distance from rest.", minimum=0.0, maximum=100.0)
-    smoothness_cost: float = option(0.3, "Cost of changes of the joint velocities.", minimum=0.0, maximum=100.0)
+    smoothness_cost: float = option(0.1, "Cost of changes of the joint velocities.", minimum=0.0, maximum=100.0)
     damping: float = option(0.02, "Cost of joint velocities.", minimum=0.0001, maximum=100.0)
     recovery_hz: float = option(
-        10.0, "Part of a distance that pairs of capsules may approach, or must part, in a second.", minimum=0.1, maximum=100
+        10.0,
+        "Part of a distance that pairs of capsules may approach, or must part, in a second.",
+        minimum=0.1,
+        maximum=100,
     )
     nearest_m: float = option(
         0.03, "Distance that pairs of capsules are kept apart, in metres.", minimum=0.0, maximum=0.2
@@ -120,9 +123,7 @@ class QpSolver:
         return rows, np.where(spare > 0, fastest, self._config.recovery_hz * spare)
 
 
-def approach(
-    robot: Robot, capsules: CapsuleModel, nearest: Nearest, chosen: FloatArray, axes: Axes
-) -> FloatArray:
+def approach(robot: Robot, capsules: CapsuleModel, nearest: Nearest, chosen: FloatArray, axes: Axes) -> FloatArray:
     """Return how fast pairs of capsules approach each other with the joints, shape (K, n), metres per radian.
 
     Args:
@@ -136,7 +137,7 @@ def approach(
     apart = p - r
     normal = apart / np.maximum(np.linalg.norm(apart, axis=1, keepdims=True), 1e-9)
     first, second = (robot.kinematics.moved_by[capsules.bodies[chosen, side]] for side in (0, 1))
-    # n · (z × (p - o)) = z · (p × n) - n · (z × o)
+    # With axes z through o: n . (z x (p - o)) = z . (p x n) - n . (z x o).
     turn, shift = axes.directions.T, normal @ axes.moments.T
     return second * (_cross(r, normal) @ turn - shift) - first * (_cross(p, normal) @ turn - shift)
 

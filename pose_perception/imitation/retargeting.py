@@ -31,9 +31,7 @@ _STILL = 1e-6
 class RetargetingConfig(Config):
     """How targets become joint commands."""
 
-    solver: str = option(
-        "qp", "qp: quadratic program; least_squares: NumPy alone.", choices=("qp", "least_squares")
-    )
+    solver: str = option("qp", "qp: quadratic program; least_squares: NumPy alone.", choices=("qp", "least_squares"))
     step_s: float = option(0.01, "Time between commands, in seconds.", minimum=0.001, maximum=0.1)
     speed_scale: float = option(1.0, "Part of the robot's velocities that is allowed.", minimum=0.01, maximum=1.0)
     stop_distance_m: float = option(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -102,7 +103,8 @@ class Robot:
         for name, low, high, rest in zip(joints, self.lower, self.upper, self.rest, strict=True):
             if not low < high or not low <= rest <= high:
                 raise ConfigurationError(
-                    f"robot {config.name}: joint {name!r} has limits {low:.3f} to {high:.3f} rad and rests at {rest:.3f}"
+                    f"robot {config.name}: joint {name!r} has limits {low:.3f} to {high:.3f} rad, "
+                    f"and rests at {rest:.3f}"
                 )
         self.arms: dict[str, Arm] = {}
         start = 0
@@ -131,7 +133,7 @@ class Robot:
         palm_from_tool = rotation_from_rpy(*config.palm_from_tool_rad)
         arm = Arm(side, config, joints, shoulder, elbow, wrist, tool, palm_from_tool, 0.0, 0.0)
         points = arm_points(arm, self.kinematics.bodies(self.rest))
-        lengths = [float(np.linalg.norm(b - a)) for a, b in zip(points[:2], points[1:3], strict=True)]
+        lengths = [float(np.linalg.norm(b - a)) for a, b in pairwise(points[:3])]
         if min(lengths) < _SHORTEST_M:
             raise ConfigurationError(f"{where}: shoulder, elbow and wrist are {lengths} m apart; these are no bones")
         return Arm(side, config, joints, shoulder, elbow, wrist, tool, palm_from_tool, *lengths)
@@ -148,9 +150,7 @@ def arm_points(arm: Arm, bodies: FloatArray) -> ArmPoints:
     return ArmPoints(*(point[..., :3] for point in points), bodies[..., arm.tool.body, :, :] @ arm.tool.pose)
 
 
-def load_robot(
-    name: str, description: str | None = None, base_from_torso_deg: Sequence[float] | None = None
-) -> Robot:
+def load_robot(name: str, description: str | None = None, base_from_torso_deg: Sequence[float] | None = None) -> Robot:
     """Return a robot by the name of its configuration.
 
     Args:

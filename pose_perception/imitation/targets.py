@@ -42,7 +42,10 @@ class MappingConfig(Config):
     )
     use_hands: bool = option(True, "Whether the tool follows the orientation of the palm, where a hand is seen.")
     pinch_closed_m: float = option(
-        0.025, "Distance of the tips of thumb and index finger at which the gripper is closed.", minimum=0.0, maximum=0.2
+        0.025,
+        "Distance of the tips of thumb and index finger at which the gripper is closed.",
+        minimum=0.0,
+        maximum=0.2,
     )
     pinch_open_m: float = option(
         0.10, "Distance of the tips of thumb and index finger at which the gripper is open.", minimum=0.01, maximum=0.3

@@ -14,14 +14,22 @@ from pose_perception.imitation.robot import Arm, Robot, arm_points
 from pose_perception.imitation.target_filter import MovingTarget
 
 
-
 @dataclass(frozen=True)
 class TaskConfig(Config):
-    """What tasks are worth. Costs multiply errors in metres or radians."""
+    """What tasks are worth.
 
-    elbow_cost: float = option(0.5, "Cost of the elbow's distance from its target.", minimum=0.0, maximum=100.0)
-    wrist_cost: float = option(1.0, "Cost of the wrist's distance from its target.", minimum=0.0, maximum=100.0)
-    tool_cost: float = option(0.3, "Cost of the tool's rotation from its target.", minimum=0.0, maximum=100.0)
+    Costs multiply errors in radians, or in lengths of the arm, so that large and small robots are alike.
+    """
+
+    elbow_cost: float = option(
+        0.5, "Cost of the elbow's distance from its target, in lengths of the arm.", minimum=0.0, maximum=100.0
+    )
+    wrist_cost: float = option(
+        1.0, "Cost of the wrist's distance from its target, in lengths of the arm.", minimum=0.0, maximum=100.0
+    )
+    tool_cost: float = option(
+        0.3, "Cost of the tool's rotation from its target, in radians.", minimum=0.0, maximum=100.0
+    )
     gain_hz: float = option(10.0, "Part of an error that is corrected in a second.", minimum=0.1, maximum=100.0)
     slowing_m_s2: float = option(
         2.5, "Deceleration with which points arrive at their targets, in m/s².", minimum=0.1, maximum=100.0
@@ -49,6 +57,7 @@ def arm_tasks(
     """
     kinematics = robot.kinematics
     points, target = arm_points(arm, bodies), moving.target
+    length = arm.upper_m + arm.forearm_m
     jacobians, wanted = [np.zeros((0, len(robot.joints)))], [np.zeros(0)]
 
     def add(jacobian: FloatArray, velocity: FloatArray, cost: float) -> None:
@@ -61,18 +70,18 @@ def arm_tasks(
     at_wrist = kinematics.point_jacobian(axes, arm.wrist.body, points.wrist)
     if target.wrist is not None:
         error = target.wrist - points.wrist
-        add(at_wrist, draw(error) + moving.wrist_rate, config.wrist_cost)
+        add(at_wrist, draw(error) + moving.wrist_rate, config.wrist_cost / length)
     elif target.upper is not None:
         # Bones, not points: where the shoulder is does not count, which moves a little in many robots.
         at_shoulder = kinematics.point_jacobian(axes, arm.shoulder.body, points.shoulder)
         at_elbow = kinematics.point_jacobian(axes, arm.elbow.body, points.elbow)
         bone, rate = arm.upper_m * target.upper, arm.upper_m * moving.upper_rate
         error = bone - (points.elbow - points.shoulder)
-        add(at_elbow - at_shoulder, draw(error) + rate, config.elbow_cost)
+        add(at_elbow - at_shoulder, draw(error) + rate, config.elbow_cost / length)
         if target.forearm is not None:
             bone, rate = bone + arm.forearm_m * target.forearm, rate + arm.forearm_m * moving.forearm_rate
             error = bone - (points.wrist - points.shoulder)
-            add(at_wrist - at_shoulder, draw(error) + rate, config.wrist_cost)
+            add(at_wrist - at_shoulder, draw(error) + rate, config.wrist_cost / length)
     if target.tool is not None:
         error = rotation_vector(target.tool @ points.tool[:3, :3].T)
         turn = toward(error, config.gain_hz, config.slowing_rad_s2)
