@@ -32,7 +32,7 @@ from pose_perception.imitation.targets import ArmTarget, Mapper, MappingConfig, 
 from pose_perception.imitation.tasks import TaskConfig
 
 CAMERA_HZ = 30.0
-_POSES, _NOISE_S, _NOISE_M = 300, 30.0, 0.010
+_POSES, _NOISE_M = 300, 0.010
 # Poses that are held, for how long, how far from rest and from the limits they are.
 _HELD, _HELD_S, _HELD_RAD, _HELD_ROOM_RAD = 20, 4.0, 0.8, 0.05
 # Every so many commands the meshes are looked at, which takes long.
@@ -159,11 +159,11 @@ def measure_settled(robot: Robot, config: RetargetingConfig, seed: int = 0) -> F
     return np.array(errors)
 
 
-def measure_noise(robot: Robot, config: RetargetingConfig, seed: int = 0) -> NoiseFigures:
+def measure_noise(robot: Robot, config: RetargetingConfig, seconds: float = 30.0, seed: int = 0) -> NoiseFigures:
     """Return errors while a person moves like the robot could, seen with 10 mm of noise on every keypoint and axis."""
     generator = np.random.default_rng(seed)
-    frames = np.arange(int(_NOISE_S * CAMERA_HZ)) / CAMERA_HZ
-    ticks = np.arange(int(_NOISE_S / config.step_s)) * config.step_s
+    frames = np.arange(int(seconds * CAMERA_HZ)) / CAMERA_HZ
+    ticks = np.arange(int(seconds / config.step_s)) * config.step_s
     truth_at_frames, q_true = (wandering(robot, t, np.random.default_rng(seed)) for t in (frames, ticks))
     noisy = []
     for q in truth_at_frames:

@@ -22,7 +22,7 @@ import numpy as np
 from pose_perception.datatypes import FloatArray
 from pose_perception.errors import ConfigurationError
 from pose_perception.imitation.robot import Robot, arm_points
-from pose_perception.imitation.urdf import rotation_about
+from pose_perception.imitation.urdf import cross, rotation_about
 
 # Neighbouring axes count as perpendicular up to this cosine; and bones as fixed to their links up to this sine.
 _PERPENDICULAR, _FIXED = 1e-3, 1e-3
@@ -150,12 +150,12 @@ class ClosedForm:
 
 def shortest_rotation(start: FloatArray, end: FloatArray) -> FloatArray:
     """Return the rotation with shape (3, 3) by the smallest angle that brings one unit vector (3,) to another."""
-    axis, cosine = np.cross(start, end), float(start @ end)
+    axis, cosine = cross(start, end), float(start @ end)
     sine = float(np.linalg.norm(axis))
     if sine < _NO_DIRECTION:
         if cosine > 0:
             return np.eye(3)
-        axis = np.cross(start, np.eye(3)[int(np.argmin(np.abs(start)))])
+        axis = cross(start, np.eye(3)[int(np.argmin(np.abs(start)))])
         sine = float(np.linalg.norm(axis))
         return rotation_about(axis / sine, math.pi)
     return rotation_about(axis / sine, math.atan2(sine, cosine))
@@ -168,18 +168,18 @@ def _clip(value: float, limits: tuple[float, float]) -> tuple[float, bool]:
 
 def _frame(first: FloatArray, second: FloatArray) -> FloatArray | None:
     """Return the rotation whose x axis is the first vector and whose z axis is perpendicular to both."""
-    normal = np.cross(first, second)
+    normal = cross(first, second)
     length = np.linalg.norm(normal)
     if length < _NO_DIRECTION:
         return None
     z = normal / length
-    return np.stack([first, np.cross(z, first), z], axis=1)
+    return np.stack([first, cross(z, first), z], axis=1)
 
 
 def _wave(axis: FloatArray, fixed: FloatArray, turned: FloatArray) -> tuple[float, float, float]:
     """Return c, s, k of `fixed · rotation(axis, q) turned` = c + s sin q + k cos q."""
     constant = float((fixed @ axis) * (axis @ turned))
-    return constant, float(fixed @ np.cross(axis, turned)), float(fixed @ turned) - constant
+    return constant, float(fixed @ cross(axis, turned)), float(fixed @ turned) - constant
 
 
 def _to_dot_product(axis: FloatArray, fixed: FloatArray, turned: FloatArray, value: float) -> tuple[float, ...]:
@@ -192,7 +192,7 @@ def _to_dot_product(axis: FloatArray, fixed: FloatArray, turned: FloatArray, val
 
 def _angle(axis: FloatArray, start: FloatArray, end: FloatArray) -> float:
     """Return the angle about a unit vector that brings one vector to another, or nearest to it (subproblem 1)."""
-    return math.atan2(float(axis @ np.cross(start, end)), float(start @ end - (axis @ start) * (axis @ end)))
+    return math.atan2(float(axis @ cross(start, end)), float(start @ end - (axis @ start) * (axis @ end)))
 
 
 def _three_angles(axes: FloatArray, rotation: FloatArray, present: FloatArray) -> Iterator[tuple[float, float, float]]:
@@ -202,7 +202,7 @@ def _three_angles(axes: FloatArray, rotation: FloatArray, present: FloatArray) -
     for middle in _to_dot_product(second, first, third, float(first @ turned)):
         lifted = rotation_about(second, middle) @ third
         # With the first axis in line with the third, only the sum of their angles counts.
-        is_in_line = np.linalg.norm(np.cross(first, lifted)) < _NO_DIRECTION
+        is_in_line = np.linalg.norm(cross(first, lifted)) < _NO_DIRECTION
         start = float(present[0]) if is_in_line else _angle(first, lifted, turned)
         left = rotation_about(second, middle).T @ rotation_about(first, start).T @ rotation
         across = second  # perpendicular to the third axis

@@ -132,8 +132,23 @@ def rotation_from_rpy(roll: float, pitch: float, yaw: float) -> FloatArray:
 
 def rotation_about(axis: FloatArray, angle: float) -> FloatArray:
     """Return the rotation with shape (3, 3) about a unit vector with shape (3,) by an angle in radians."""
-    cross = skew(axis)
-    return np.eye(3) + math.sin(angle) * cross + (1 - math.cos(angle)) * (cross @ cross)
+    # Plain numbers, here and in `cross`: arrays this small are slow.
+    x, y, z = axis.tolist()
+    s, c = math.sin(angle), math.cos(angle)
+    v = 1 - c
+    return np.array(
+        [
+            [c + v * x * x, v * x * y - s * z, v * x * z + s * y],
+            [v * x * y + s * z, c + v * y * y, v * y * z - s * x],
+            [v * x * z - s * y, v * y * z + s * x, c + v * z * z],
+        ]
+    )
+
+
+def cross(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Return the cross product of two vectors with shape (3,)."""
+    (x, y, z), (u, v, w) = a.tolist(), b.tolist()
+    return np.array([y * w - z * v, z * u - x * w, x * v - y * u])
 
 
 def skew(vectors: FloatArray) -> FloatArray:
