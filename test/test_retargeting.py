@@ -8,12 +8,20 @@ import numpy as np
 import pytest
 
 from pose_perception.errors import InvalidInputError
+from pose_perception.evaluation.imitation_motion import robot_as_person, skeleton_of
 from pose_perception.imitation.capsules import load_capsules
 from pose_perception.imitation.joint_limits import JointLimits
 from pose_perception.imitation.retargeting import JointCommand, Retargeter, RetargetingConfig
 from pose_perception.imitation.robot import Robot, load_robot
 from pose_perception.imitation.robot_config import robot_names
-from pose_perception.imitation.target_filter import FilterConfig, TargetFilter, VectorFilter, still
+from pose_perception.imitation.target_filter import (
+    FilterConfig,
+    TargetFilter,
+    TorsoFilter,
+    VectorFilter,
+    still,
+    torso_filter_config,
+)
 from pose_perception.imitation.targets import ArmTarget
 from pose_perception.imitation.tasks import TaskConfig, arm_tasks, rotation_vector, toward
 from pose_perception.imitation.urdf import rotation_about, rotation_from_rpy
@@ -236,3 +244,25 @@ def test_not_a_number_does_not_reach_the_filter() -> None:
     np.testing.assert_allclose(found.tool, tool, atol=1e-9)
     target_filter.measure(0.03, replace(found, upper=np.full(3, np.nan), opening=np.nan))
     assert np.all(np.isfinite(target_filter.predict(0.04).target.upper))
+
+
+def test_the_torso_is_calmer_than_it_is_seen_and_turns_without_lag() -> None:
+    robot, generator = load_robot("panda"), np.random.default_rng(0)
+    points = robot_as_person(robot, robot.rest)
+    rates = {"resting": 0.0, "turning": 0.5}
+    for rate in rates.values():
+        torso, noisy, smooth = TorsoFilter(torso_filter_config()), [], []
+        for i in range(300):
+            turn = rotation_from_rpy(0.0, rate * i / 30, 0.0)
+            true = skeleton_of({n: turn @ p for n, p in points.items()}).camera_from_torso
+            seen = skeleton_of({n: turn @ p + generator.normal(0, 0.01, 3) for n, p in points.items()})
+            found = torso.smooth(i / 30, seen)
+            assert true is not None
+            assert seen.camera_from_torso is not None
+            assert found.camera_from_torso is not None
+            np.testing.assert_array_equal(found.camera_from_torso[:3, 3], seen.camera_from_torso[:3, 3])
+            for pose, errors in ((seen.camera_from_torso, noisy), (found.camera_from_torso, smooth)):
+                errors.append(np.linalg.norm(rotation_vector(pose[:3, :3] @ true[:3, :3].T)))
+        assert np.mean(smooth[90:]) < 0.7 * np.mean(noisy[90:])
+    nobody = replace(seen, camera_from_torso=None)
+    assert torso.smooth(20.0, nobody) is nobody

@@ -11,6 +11,7 @@ import numpy as np
 
 from pose_perception.datatypes import FloatArray
 from pose_perception.errors import ConfigurationError
+from pose_perception.evaluation.imitation_errors import angle_deg, delay_s, jerk, rms_and_95, swivel_deg
 from pose_perception.evaluation.imitation_motion import (
     HumanModel,
     clip_points,
@@ -27,7 +28,7 @@ from pose_perception.imitation.least_squares import LeastSquaresSolver
 from pose_perception.imitation.motion_clips import MotionClip
 from pose_perception.imitation.retargeting import JointCommand, Retargeter, RetargetingConfig
 from pose_perception.imitation.robot import Robot
-from pose_perception.imitation.target_filter import still
+from pose_perception.imitation.target_filter import TorsoFilter, still, torso_filter_config
 from pose_perception.imitation.targets import ArmTarget, Mapper, MappingConfig, body_arms
 from pose_perception.imitation.tasks import TaskConfig
 
@@ -39,8 +40,6 @@ _HELD, _HELD_S, _HELD_RAD, _HELD_ROOM_RAD = 20, 4.0, 0.8, 0.05
 _MESH_EVERY = 10
 # Rounding, in units of the limit's own.
 _ROUNDING = 1e-9
-# Nearly straight arms have no swivel, degrees.
-_STRAIGHT_DEG = 20.0
 
 
 class ExactFigures(NamedTuple):
@@ -165,15 +164,16 @@ def measure_noise(robot: Robot, config: RetargetingConfig, seconds: float = 30.0
     frames = np.arange(int(seconds * CAMERA_HZ)) / CAMERA_HZ
     ticks = np.arange(int(seconds / config.step_s)) * config.step_s
     truth_at_frames, q_true = (wandering(robot, t, np.random.default_rng(seed)) for t in (frames, ticks))
-    noisy = []
-    for q in truth_at_frames:
+    noisy, raw, torso = [], [], TorsoFilter(torso_filter_config())
+    for stamp_s, q in zip(frames, truth_at_frames, strict=True):
         points = {n: p + generator.normal(0, _NOISE_M, 3) for n, p in robot_as_person(robot, q).items()}
-        noisy.append(_targets(robot, points))
+        raw.append(_targets(robot, points))
+        noisy.append(_targets(robot, points, float(stamp_s), torso))
     # Self-collisions would hide what the filter does.
     retargeter = Retargeter(robot, None, config)
     retargeter.reset(truth_at_frames[0])
     commands = run(retargeter, noisy, config.step_s)
-    exact = _follow_exactly(robot, noisy, truth_at_frames[0])
+    exact = _follow_exactly(robot, raw, truth_at_frames[0])
     q = np.stack([command.q for command in commands])[: len(q_true)]
     settled = slice(int(1.0 / config.step_s), None)
     errors, swivels, delays = [], [], []
@@ -181,18 +181,19 @@ def measure_noise(robot: Robot, config: RetargetingConfig, seconds: float = 30.0
         made, wanted = robot.points(q[settled], name), robot.points(q_true[settled], name)
         target = arm.upper_m * wanted.upper + arm.forearm_m * wanted.forearm
         errors.append(np.linalg.norm(made.wrist - made.shoulder - target, axis=1))
-        swivels.append(_swivel_deg(wanted, made))
-        delays.append(_delay_s(made.wrist - made.shoulder, target, config.step_s))
+        swivels.append(swivel_deg(wanted, made))
+        delays.append(delay_s(made.wrist - made.shoulder, target, config.step_s))
     stride = round(1 / CAMERA_HZ / config.step_s)
-    ratio = _jerk(exact[30:], 1 / CAMERA_HZ) / _jerk(q[settled][::stride], stride * config.step_s)
-    return NoiseFigures(_summary(errors), _summary(swivels), ratio, float(np.mean(delays)))
+    ratio = jerk(exact[30:], 1 / CAMERA_HZ) / jerk(q[settled][::stride], stride * config.step_s)
+    return NoiseFigures(rms_and_95(errors), rms_and_95(swivels), ratio, float(np.mean(delays)))
 
 
 def measure_clip(
     robot: Robot, capsules: CapsuleModel, meshes: CollisionMeshes | None, clip: MotionClip, config: RetargetingConfig
 ) -> ClipFigures:
     """Return what a robot does on a recorded motion that begins somewhere else than it."""
-    frames = [_targets(robot, points) for points in clip_points(clip, CAMERA_HZ)]
+    torso = TorsoFilter(torso_filter_config())
+    frames = [_targets(robot, points, i / CAMERA_HZ, torso) for i, points in enumerate(clip_points(clip, CAMERA_HZ))]
     retargeter = Retargeter(robot, capsules, config)
     retargeter.reset(robot.rest)
     commands = run(retargeter, frames, config.step_s)
@@ -208,7 +209,9 @@ def measure_clip(
     figures.braked = float(np.mean([command.is_braking for command in commands]))
     figures.direction_deg = _clip_direction(robot, frames, commands, config.step_s)
     if meshes is not None:
-        links = {tuple(capsules.capsules[i].link for i in pair) for pair in capsules.pairs}
+        links = {
+            tuple(sorted(capsules.capsules[i].link for i in pair)) for pair in capsules.pairs
+        } - capsules.neighbours
         figures.nearest_mesh_m = min(meshes.distance(*pair, joints) for joints in q[::_MESH_EVERY] for pair in links)
     return figures
 
@@ -226,11 +229,6 @@ def run(retargeter: Retargeter, frames: Sequence[dict[str, ArmTarget]], step_s: 
     return commands
 
 
-def angle_deg(a: FloatArray, b: FloatArray) -> float:
-    """Return the angle between unit vectors with shape (3,), degrees."""
-    return math.degrees(math.atan2(float(np.linalg.norm(np.cross(a, b))), float(a @ b)))
-
-
 def has_closed_form(robot: Robot, arm: str) -> bool:
     """Return whether the closed form fits an arm."""
     try:
@@ -240,8 +238,13 @@ def has_closed_form(robot: Robot, arm: str) -> bool:
     return True
 
 
-def _targets(robot: Robot, points: dict[str, FloatArray]) -> dict[str, ArmTarget]:
-    return Mapper(robot, MappingConfig()).targets(body_arms(skeleton_of(points), COCO_17.keypoints))
+def _targets(
+    robot: Robot, points: dict[str, FloatArray], stamp_s: float = 0.0, torso: TorsoFilter | None = None
+) -> dict[str, ArmTarget]:
+    skeleton = skeleton_of(points)
+    if torso is not None:
+        skeleton = torso.smooth(stamp_s, skeleton)
+    return Mapper(robot, MappingConfig()).targets(body_arms(skeleton, COCO_17.keypoints))
 
 
 def _direction_error_deg(robot: Robot, arm: str, q: FloatArray, wanted: object) -> float:
@@ -274,36 +277,3 @@ def _follow_exactly(robot: Robot, frames: Sequence[dict[str, ArmTarget]], start:
             q = q + step
         found.append(q)
     return np.stack(found)
-
-
-def _jerk(q: FloatArray, step_s: float) -> float:
-    return float(np.sqrt(np.mean(np.square(np.diff(q, 3, axis=0) / step_s**3))))
-
-
-def _swivel_deg(wanted: object, made: object) -> FloatArray:
-    """Return by how much elbows (T,) are turned about the line from shoulder to wrist; straight arms left out."""
-    normals, bends = [], []
-    for points in (wanted, made):
-        upper, forearm = points.upper, points.forearm  # type: ignore[attr-defined]
-        cross = np.cross(upper, forearm)
-        length = np.linalg.norm(cross, axis=1, keepdims=True)
-        normals.append(cross / np.maximum(length, 1e-9))
-        bends.append(length[:, 0] > math.sin(math.radians(_STRAIGHT_DEG)))
-    a, b = normals
-    line = wanted.wrist - wanted.shoulder  # type: ignore[attr-defined]
-    line = line / np.linalg.norm(line, axis=1, keepdims=True)
-    across = [n - (n * line).sum(axis=1, keepdims=True) * line for n in (a, b)]
-    turn = np.arctan2((np.cross(*across) * line).sum(axis=1), (across[0] * across[1]).sum(axis=1))
-    return np.degrees(np.abs(turn))[bends[0] & bends[1]]
-
-
-def _delay_s(made: FloatArray, wanted: FloatArray, step_s: float) -> float:
-    """Return the shift at which two motions (T, 3) fit best, seconds."""
-    shifts = np.arange(0, int(0.4 / step_s))
-    errors = [np.square(made[s:] - wanted[: len(wanted) - s]).mean() for s in shifts]
-    return float(shifts[int(np.argmin(errors))] * step_s)
-
-
-def _summary(parts: Sequence[FloatArray]) -> tuple[float, float]:
-    values = np.concatenate(list(parts))
-    return float(np.sqrt(np.mean(np.square(values)))), float(np.percentile(values, 95))

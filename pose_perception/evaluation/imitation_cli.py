@@ -42,7 +42,7 @@ def add_imitation(actions: Any) -> None:
     parser: argparse.ArgumentParser = actions.add_parser(
         "imitation", help="robots that do what a person's arms do: exact truth, noise, and recorded motion"
     )
-    parser.add_argument("--robots", nargs="+", metavar="NAME", help=f"only these of: {', '.join(robot_names())}")
+    parser.add_argument("--robots", nargs="+", metavar="NAME", help="only these; a wrong name lists them")
     parser.add_argument("--clips", type=Path, metavar="DIR", help="recorded motion: .bvh of CMU, .txt of DeepMimic")
     parser.add_argument(
         "--meshes", action="store_true", help="look at the distances of collision meshes, too (needs pin)"

@@ -50,7 +50,7 @@ def main(names: Sequence[str]) -> None:
         robot = load_robot(name)
         meshes = CollisionMeshes(robot)
         capsules = fit_robot(robot, meshes)
-        pairs, notes = choose_pairs(robot, meshes, capsules)
+        pairs, neighbours = choose_pairs(robot, meshes, capsules)
         used = sorted({i for pair in pairs for i in (pair.first, pair.second)})
         lines = [f"# Written by python -m pose_perception.imitation.capsule_fitting {name}", "capsules:"]
         for i in used:
@@ -61,10 +61,14 @@ def main(names: Sequence[str]) -> None:
             )
         lines.append("pairs:")
         lines += [f"- [{used.index(pair.first)}, {used.index(pair.second)}, {pair.gap:g}]" for pair in pairs]
+        lines += (
+            ["neighbours:", *sorted({f"- [{', '.join(sorted(links))}]" for links in neighbours})] if neighbours else []
+        )
+        lines += [] if neighbours else ["neighbours: []"]
         path = robots_folder() / "capsules" / f"{name}.yaml"
         path.parent.mkdir(exist_ok=True)
         path.write_text("\n".join(lines) + "\n")
-        print(f"{path.name}: {len(used)} capsules, {len(pairs)} pairs", *notes, sep="\n  ")
+        print(f"{path.name}: {len(used)} capsules, {len(pairs)} pairs, neighbours {neighbours}")
 
 
 def fit_robot(robot: Robot, meshes: CollisionMeshes) -> list[Capsule]:
@@ -128,8 +132,10 @@ def _volume(capsule: tuple[FloatArray, FloatArray, float]) -> float:
     return float(np.pi * radius**2 * (np.linalg.norm(end - start) + 4 / 3 * radius))
 
 
-def choose_pairs(robot: Robot, meshes: CollisionMeshes, capsules: Sequence[Capsule]) -> tuple[list[Pair], list[str]]:
-    """Return the pairs of capsules to watch, and remarks on those that are left out although they might meet."""
+def choose_pairs(
+    robot: Robot, meshes: CollisionMeshes, capsules: Sequence[Capsule]
+) -> tuple[list[Pair], list[list[str]]]:
+    """Return the pairs of capsules to watch, and links that are left out because they are near by design."""
     kinematics = robot.kinematics
     bodies = [kinematics.locate(capsule.link).body for capsule in capsules]
     hops = _hops(kinematics.moved_by)
@@ -141,7 +147,7 @@ def choose_pairs(robot: Robot, meshes: CollisionMeshes, capsules: Sequence[Capsu
     distances = np.concatenate(
         [model.nearest(kinematics.bodies(some)).distances for some in np.array_split(postures, 40)]
     )
-    pairs, notes = [], []
+    pairs, neighbours = [], []
     for pair, distance in zip(candidates, distances.T, strict=True):
         if distance.min() > _NEAR_M:
             continue
@@ -157,10 +163,10 @@ def choose_pairs(robot: Robot, meshes: CollisionMeshes, capsules: Sequence[Capsu
         gap = float(np.clip((true - distance[looked]).min(), 0.0, max(_CLEAR_M - distance[0], 0.0)))
         near, at_rest = (distance + gap < _MEET_M).mean(), distance[0] + gap
         if near > _NEIGHBOURS or at_rest < _REST_M:
-            notes.append(f"left out though meshes meet: {links}, at rest {at_rest:.3f} m, near {near:.0%}")
+            neighbours.append(links)
         else:
             pairs.append(Pair(*pair, np.floor(1e3 * gap) / 1e3))
-    return pairs, notes
+    return pairs, neighbours
 
 
 def _hops(moved_by: Any) -> FloatArray:

@@ -2,12 +2,12 @@
 
 `config/robots/capsules/<name>.yaml` holds, as `capsule_fitting.py` writes it, the capsules (link, both ends in the
 frame of the link and radius, metres) and the pairs of them that can come near each other (both numbers, and how much
-farther apart their meshes are, which are smaller).
+farther apart their meshes are, which are smaller); and `neighbours`, links that are too near by design to be watched.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -67,15 +67,22 @@ class CapsuleModel:
         capsules: All of them.
         pairs: Indices of those that are watched, shape (P, 2).
         bodies: Bodies (see `Kinematics`) that carry the capsules of each pair, shape (P, 2).
+        neighbours: Pairs of links, sorted, that are so near by design that not all of their capsules are watched.
     """
 
-    def __init__(self, kinematics: Kinematics, capsules: Sequence[Capsule], pairs: Sequence[Pair]) -> None:
+    def __init__(
+        self,
+        kinematics: Kinematics,
+        capsules: Sequence[Capsule],
+        pairs: Sequence[Pair],
+        neighbours: Iterable[tuple[str, ...]] = (),
+    ) -> None:
         """Place capsules on a robot.
 
         Raises:
             ConfigurationError: the robot lacks a link, or a pair names a capsule that does not exist.
         """
-        self.capsules = tuple(capsules)
+        self.capsules, self.neighbours = tuple(capsules), frozenset(neighbours)
         self.pairs = np.array([(pair.first, pair.second) for pair in pairs], dtype=int).reshape(-1, 2)
         if self.pairs.size and not (self.pairs.min() >= 0 and self.pairs.max() < len(capsules)):
             raise ConfigurationError(f"a pair of capsules names number {self.pairs.max()}, of {len(capsules)}")
@@ -140,8 +147,9 @@ def load_capsules(name: str, kinematics: Kinematics) -> CapsuleModel:
             Capsule(str(link), tuple(start), tuple(end), float(r)) for link, start, end, r in content["capsules"]
         ]
         pairs = [Pair(int(i), int(j), float(gap)) for i, j, gap in content["pairs"]]
+        neighbours = [tuple(sorted(map(str, links))) for links in content["neighbours"]]
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigurationError(
-            f"{path} must hold capsules [link, start, end, radius] and pairs [i, j, gap]"
+            f"{path} must hold capsules [link, start, end, radius], pairs [i, j, gap] and neighbours"
         ) from error
-    return CapsuleModel(kinematics, capsules, pairs)
+    return CapsuleModel(kinematics, capsules, pairs, neighbours)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pose_perception.config import Config, option
-from pose_perception.datatypes import FloatArray
+from pose_perception.datatypes import FloatArray, Skeleton
 from pose_perception.imitation.targets import ArmTarget
 
 # How fast the surprise is forgotten, and how far it may raise the motion noise.
@@ -36,6 +36,11 @@ class FilterConfig(Config):
     forget_s: float = option(
         0.5, "A direction not measured for longer than this is missing, in seconds.", minimum=0.01, maximum=10.0
     )
+
+
+def torso_filter_config() -> FilterConfig:
+    """Return settings for torsos, whose rotation has less noise than that of limbs and changes more slowly."""
+    return FilterConfig(noise_rad=0.035, acceleration_rad_s2=0.2)
 
 
 @dataclass(frozen=True)
@@ -112,6 +117,33 @@ class VectorFilter:
         return unit, (rate - unit * (unit @ rate)) / length
 
 
+class TorsoFilter:
+    """Follows the rotation of a person's torso, which is slow, so that its noise can be kept away from the arms."""
+
+    def __init__(self, config: FilterConfig) -> None:
+        self._axes = [VectorFilter(config, True) for _ in range(2)]
+
+    def smooth(self, stamp_s: float, skeleton: Skeleton) -> Skeleton:
+        """Return a skeleton of the same person with a smoother torso; one without a torso stays without.
+
+        Args:
+            stamp_s: When it was seen, seconds.
+            skeleton: The person, always the same.
+        """
+        pose = skeleton.camera_from_torso
+        if pose is None:
+            return skeleton
+        for axis, column in zip(self._axes, (0, 2), strict=True):
+            axis.measure(stamp_s, pose[:3, column])
+        found = [axis.predict(stamp_s) for axis in self._axes]
+        rotation = _rotation(*(None if item is None else item[0] for item in found))
+        if rotation is None:
+            return skeleton
+        smoothed = pose.copy()
+        smoothed[:3, :3] = rotation
+        return replace(skeleton, camera_from_torso=smoothed)
+
+
 class TargetFilter:
     """Follows all vectors of the target of one arm."""
 
@@ -144,7 +176,13 @@ class TargetFilter:
         found = {name: vector.predict(stamp_s) for name, vector in self._vectors.items()}
         values = {name: None if item is None else item[0] for name, item in found.items()}
         rates = {name: np.zeros(3) if item is None else item[1] for name, item in found.items()}
-        target = ArmTarget(values["upper"], values["forearm"], _rotation(values), self._opening, values["wrist"])
+        target = ArmTarget(
+            values["upper"],
+            values["forearm"],
+            _rotation(values["fingers"], values["back"]),
+            self._opening,
+            values["wrist"],
+        )
         return MovingTarget(target, rates["upper"], rates["forearm"], rates["wrist"])
 
 
@@ -154,8 +192,8 @@ def still(targets: Mapping[str, ArmTarget]) -> dict[str, MovingTarget]:
     return {name: MovingTarget(replace(target), zero, zero, zero) for name, target in targets.items()}
 
 
-def _rotation(values: Mapping[str, FloatArray | None]) -> FloatArray | None:
-    x, z = values["fingers"], values["back"]
+def _rotation(x: FloatArray | None, z: FloatArray | None) -> FloatArray | None:
+    """Return the rotation (3, 3) whose x axis is given, and whose z axis nearly."""
     if x is None or z is None:
         return None
     y = np.cross(z, x)
