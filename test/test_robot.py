@@ -107,3 +107,8 @@ def test_a_missing_key_is_told() -> None:
 def test_another_mounting_turns_the_torso() -> None:
     robot = load_robot("panda", base_from_torso_deg=(-90, 0, 0))
     np.testing.assert_allclose(robot.base_from_torso @ [0, -1, 0], [0, 0, 1], atol=1e-12)
+
+
+def test_a_description_that_does_not_exist_is_told() -> None:
+    with pytest.raises(ConfigurationError, match=r"has no nao/nao.urdf; it has a1_description"):
+        description_path("nao/nao.urdf")

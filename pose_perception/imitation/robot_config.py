@@ -25,9 +25,9 @@ Its capsules for self-collisions are in `config/robots/capsules/<name>.yaml` (se
 from __future__ import annotations
 
 import math
-import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -174,19 +174,17 @@ def description_path(urdf: str) -> Path:
     Raises:
         ConfigurationError: the package is not installed, or has no such file.
     """
-    folder = Path(sysconfig.get_paths()["purelib"]) / "cmeel.prefix/share/example-robot-data/robots"
-    if not folder.is_dir():
+    try:
+        package = metadata.distribution("example-robot-data")
+    except metadata.PackageNotFoundError as error:
         raise ConfigurationError(
-            f"the robot descriptions are not installed ({folder}): pip install example-robot-data, "
-            "or give the description as text"
-        )
+            "the robot descriptions are not installed: pip install example-robot-data, or give the description as text"
+        ) from error
+    folder = Path(str(package.locate_file("cmeel.prefix/share/example-robot-data/robots")))
     if not (folder / urdf).is_file():
-        raise ConfigurationError(f"example-robot-data has no {urdf}; it has {', '.join(sorted(_names(folder)))}")
+        there_are = sorted(path.name for path in folder.glob("*") if path.is_dir())
+        raise ConfigurationError(f"example-robot-data has no {urdf}; it has {', '.join(there_are)}")
     return folder / urdf
-
-
-def _names(folder: Path) -> list[str]:
-    return [path.name for path in folder.iterdir() if path.is_dir()]
 
 
 def _arm(content: Any, where: str) -> ArmConfig:
