@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ from pose_perception.recording.json_files import check_output
 
 # What the figures should be: degrees, radians, metres, one.
 _DIRECTION_DEG, _JOINT_RAD, _WRIST_M, _SWIVEL_DEG, _JERK, _NEAREST_M = 1.0, 1e-3, 0.030, 5.0, 10.0, 0.020
+# How much slower recorded motion is shown once more, so that robots can keep up.
+_SLOWER = 4.0
 # As a right shoulder, an arm with a base of its own can do nearly all that a person's does; standing upright it cannot.
 _SHOULDER_DEG = (-90.0, 0.0, 0.0)
 
@@ -121,6 +124,8 @@ def _robot_rows(name: str, clips: Sequence[MotionClip], with_meshes: bool) -> It
         meshes = CollisionMeshes(robot) if with_meshes else None
         config = RetargetingConfig()
         yield from _clip_rows(name, [measure_clip(robot, capsules, meshes, clip, config) for clip in clips])
+        slow = [replace(clip, rate_hz=clip.rate_hz / _SLOWER) for clip in clips]
+        yield _direction_row(name, "at a quarter of it", [measure_clip(robot, capsules, None, c, config) for c in slow])
 
 
 def _exact_rows(name: str, robot: Robot) -> Iterator[Row]:
@@ -161,5 +166,12 @@ def _clip_rows(name: str, figures: Sequence[ClipFigures]) -> Iterator[Row]:
         yield Row(name, "recorded motion, nearest meshes", f"{1e3 * mesh:.1f} mm", goal, mesh >= _NEAREST_M)
     first = max(figure.first_steps for figure in figures)
     yield Row(name, "first command, in steps at full speed", f"{first:.2f}", "at most 1", first <= 1 + 1e-9)
+    yield _direction_row(name, "at its speed", figures)
     braked = sum(figure.braked * figure.commands for figure in figures) / commands
     yield Row(name, "commands that braked before a collision", f"{100 * braked:.1f} %")
+
+
+def _direction_row(name: str, speed: str, figures: Sequence[ClipFigures]) -> Row:
+    weights = [figure.commands for figure in figures]
+    error = float(np.average([figure.direction_deg for figure in figures], weights=weights))
+    return Row(name, f"recorded motion {speed}, directions, mean of the clips' medians", f"{error:.0f}°")
