@@ -27,7 +27,7 @@ LAYERS = (
 )
 ROS_PARTS = {"ros", "nodes"}
 ROS_MODULES = {"rclpy", "ament_index_python", "builtin_interfaces", "launch", "launch_ros", "tf2_ros"}
-SLOW_MODULES = {"torch", "torchvision", "open3d", "trimesh", "anny"}
+SLOW_MODULES = {"torch", "torchvision", "open3d", "trimesh", "anny", "pinocchio", "coal"}
 # Made of torch, and themselves imported only where a network is converted or runs on CUDA.
 _TORCH_PARTS = ("networks.importers.", "networks.architectures.", "networks.cuda_backend", "training.")
 MADE_OF_TORCH = tuple(f"pose_perception.{part}" for part in _TORCH_PARTS)
