@@ -61,12 +61,24 @@ class JointLimits:
         Returns:
             Shape (samples, n), radians.
         """
-        a, dt = self._robot.acceleration, self._step_s
-        start = q + dt * velocity
+        return self.stop(q + self._step_s * velocity, velocity, samples)[1]
+
+    def stop(self, q: FloatArray, velocity: FloatArray, samples: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return how joints come to rest with the largest deceleration.
+
+        Args:
+            q: Joints with shape (n,), radians.
+            velocity: Of them, shape (n,), rad/s.
+            samples: How many moments, at least 2; the last is at rest.
+
+        Returns:
+            Times with shape (samples,), seconds; joints and velocities with shape (samples, n), radians and rad/s.
+        """
+        a = self._robot.acceleration
         stop_s = np.abs(velocity) / a
-        times = np.linspace(0.0, stop_s.max(), samples)[:, None]
-        t = np.minimum(times, stop_s)
-        return start + velocity * t - np.sign(velocity) * a * t**2 / 2
+        times = np.linspace(0.0, stop_s.max(), samples)
+        t = np.minimum(times[:, None], stop_s)
+        return times, q + velocity * t - np.sign(velocity) * a * t**2 / 2, velocity - np.sign(velocity) * a * t
 
     def _stopping(self, distance: FloatArray) -> FloatArray:
         a, dt = self._robot.acceleration, self._step_s

@@ -20,6 +20,7 @@ from pose_perception.imitation.robot import Robot
 from pose_perception.imitation.target_filter import FilterConfig, MovingTarget, TargetFilter
 from pose_perception.imitation.targets import ArmTarget
 from pose_perception.imitation.tasks import TaskConfig
+from pose_perception.imitation.workspace import Workspace
 
 # Postures on the way to a stop that are looked at.
 _BRAKE_SAMPLES = 6
@@ -81,13 +82,25 @@ class Retargeter:
     could not be followed by one.
     """
 
-    def __init__(self, robot: Robot, capsules: CapsuleModel | None, config: RetargetingConfig) -> None:
+    def __init__(
+        self,
+        robot: Robot,
+        capsules: CapsuleModel | None,
+        config: RetargetingConfig,
+        workspace: Workspace | None = None,
+    ) -> None:
         """Start at rest in the robot's rest posture.
+
+        Args:
+            robot: Whose arms move.
+            capsules: Its shape; None does not look at collisions.
+            config: Settings.
+            workspace: Where tools may be and how fast; None lets them be anywhere.
 
         Raises:
             ConfigurationError: the solver is not installed.
         """
-        self._robot, self._capsules, self._config = robot, capsules, config
+        self._robot, self._capsules, self._config, self._workspace = robot, capsules, config, workspace
         self._limits = JointLimits(robot, config.step_s, config.speed_scale)
         self._solver: _Solver = (
             QpSolver(robot, capsules, config.tasks, config.qp)
@@ -109,8 +122,27 @@ class Retargeter:
         if np.shape(q) != self._q.shape or not np.all(np.isfinite(q)):
             raise InvalidInputError(f"{self._robot.config.name} needs {len(self._q)} finite joints, got {q}")
         self._q, self._velocity = np.array(q, dtype=float), np.zeros_like(self._q)
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Forget the targets: the robot comes to rest."""
         for target_filter in self._filters.values():
             target_filter.reset()
+
+    def limit_speed(self, share: float) -> None:
+        """Allow a part of the robot's velocities from now on, above 0 to 1; a faster robot brakes."""
+        self._limits = JointLimits(self._robot, self._config.step_s, share * self._config.speed_scale)
+
+    def stop_path(self, samples: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return how the robot comes to rest from where it is commanded to be.
+
+        Args:
+            samples: How many moments, at least 2; the last is at rest.
+
+        Returns:
+            Times from now with shape (S,), seconds; joints with shape (S, n), radians; velocities (S, n), rad/s.
+        """
+        return self._limits.stop(self._q, self._velocity, samples)
 
     def observe(self, stamp_s: float, targets: Mapping[str, ArmTarget]) -> None:
         """Take in the targets of one camera frame.
@@ -141,6 +173,8 @@ class Retargeter:
                 velocity[arm.joints] = brake[arm.joints]
         is_safe = False
         if velocity is not None:
+            if self._workspace is not None:
+                velocity = self._workspace.slow(self._q, velocity, brake)
             is_safe, distance = self._can_stop(velocity)
         if velocity is None or not is_safe:
             velocity = brake
@@ -152,12 +186,16 @@ class Retargeter:
         )
 
     def _can_stop(self, velocity: FloatArray) -> tuple[bool, float]:
-        """Return whether the robot can stop after a step without a collision, and how near capsules are now."""
-        if self._capsules is None or not len(self._capsules.pairs):
+        """Return whether the robot can stop after a step inside and without a collision; how near capsules are now."""
+        has_capsules = self._capsules is not None and len(self._capsules.pairs) > 0
+        if not has_capsules and self._workspace is None:
             return True, math.inf
         way = self._limits.braking(self._q, velocity, _BRAKE_SAMPLES)
         bodies = self._robot.kinematics.bodies(np.vstack([self._q, way]))
+        is_inside = self._workspace is None or self._workspace.contains(bodies)
+        if self._capsules is None or not has_capsules:
+            return is_inside, math.inf
         distances = self._capsules.nearest(bodies).distances
         # What is too near already (it was, when this began) may part only.
         allowed = np.minimum(self._config.stop_distance_m, distances[0] - 1e-6)
-        return bool(np.all(distances[1:] >= allowed)), float(distances[0].min())
+        return is_inside and bool(np.all(distances[1:] >= allowed)), float(distances[0].min())
