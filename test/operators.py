@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -42,7 +42,7 @@ class Session:
         q: Where the robot is.
         delay_s: Age of an image when it comes.
         noise_m: Of the person's joints.
-        see: Changes what the camera sees: takes stamp and skeletons, returns the same.
+        see: Changes what the camera sees: takes stamp and skeletons, returns the same; None changes nothing.
         is_pressed: The dead-man switch; None says nothing.
         has_joints: Whether the robot says where it is.
         follows: Whether it follows its commands.
@@ -56,7 +56,7 @@ class Session:
     config: ImitationConfig = field(default_factory=ImitationConfig)
     delay_s: float = 0.05
     noise_m: float = 0.003
-    see: Callable[[float, list[Skeleton]], tuple[float, list[Skeleton]]] = staticmethod(lambda s, people: (s, people))
+    see: Callable[[float, list[Skeleton]], tuple[float, list[Skeleton]]] | None = None
     is_pressed: bool | None = True
     has_joints: bool = True
     follows: bool = True
@@ -91,7 +91,9 @@ class Session:
             self.imitator.take_joints(self.time_s, self.time_s, self.q, self.velocity)
         if self._ticks % round(ROBOT_HZ / CAMERA_HZ) == 0:
             stamp_s = self.time_s - self.delay_s
-            stamp_s, people = self.see(stamp_s, [self.person(stamp_s)])
+            people = [self.person(stamp_s)]
+            if self.see is not None:
+                stamp_s, people = self.see(stamp_s, people)
             self.imitator.take_people(stamp_s, self.time_s, people, KEYPOINTS)
         self._ticks += 1
         command = self.imitator.step(self.time_s)
@@ -111,8 +113,3 @@ class Session:
         refusal = self.imitator.enable(self.time_s)
         assert refusal is None, refusal
         return self.run(self.config.supervisor.ramp + 0.5)
-
-
-def renamed(skeleton: Skeleton, name: str) -> Skeleton:
-    """Return a person under another identifier."""
-    return replace(skeleton, id=name)

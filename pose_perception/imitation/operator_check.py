@@ -28,8 +28,8 @@ _FEWEST_LENGTHS, _REMEMBERED_LENGTHS = 5, 60
 # Joints of both sides have changed places when that explains the step from the last frame so much better, and the step
 # is this large, metres.
 _SWAPPED, _SWAP_STEP_M = 0.5, 0.15
-# Nobody turns by more than a right angle in this time, seconds.
-_TURN_S = 0.3
+# Who was not seen for longer may have moved as far as in this time, seconds: somebody else may be farther.
+_UNSEEN_S = 0.2
 # The same numbers again, bit by bit, with other stamps: no camera does that. So many times are a coincidence.
 _FROZEN_FRAMES = 2
 
@@ -194,18 +194,18 @@ class OperatorCheck:
     def _is_other_body(self, stamp_s: float, person: Skeleton) -> Refusal | None:
         """Return a jump when the trunk cannot have come here: the identifier went over to somebody else.
 
-        A trunk that looks backwards all at once is one whose sides changed places.
+        A trunk that looks backwards all at once is one whose sides changed places. This holds until another operator is
+        chosen: after a second without a believable image imitation ends anyway.
         """
         assert person.camera_from_torso is not None
         if self._torso is None:
             return None
         last_s, last = self._torso
         step = float(np.linalg.norm(person.camera_from_torso[:3, 3] - last[:3, 3]))
-        limit = self._config.jump_floor + self._config.max_body_speed * (stamp_s - last_s)
+        limit = self._config.jump_floor + self._config.max_body_speed * min(stamp_s - last_s, _UNSEEN_S)
         if step > limit:
             return Refusal.JUMP
-        is_turned = person.camera_from_torso[:3, 0] @ last[:3, 0] < 0 and stamp_s - last_s < _TURN_S
-        return Refusal.SWAPPED_SIDES if is_turned else None
+        return Refusal.SWAPPED_SIDES if person.camera_from_torso[:3, 0] @ last[:3, 0] < 0 else None
 
     def _has_swapped(self, joints: Mapping[tuple[str, str], FloatArray]) -> Refusal | None:
         """Compare with the last frame: the shoulders tell the trunk's axes, so elbows and wrists must tell a swap."""

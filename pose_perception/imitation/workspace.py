@@ -11,8 +11,8 @@ from pose_perception.datatypes import FloatArray
 from pose_perception.errors import ConfigurationError
 from pose_perception.imitation.robot import Robot, arm_points
 
-# Speeds are those of the Jacobian; over a step of a command the way is a little longer.
-_MARGIN = 0.99
+# Arms that brake joint by joint may move their tools a little faster for a moment.
+_MARGIN = 0.9
 
 
 @dataclass(frozen=True)
