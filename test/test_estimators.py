@@ -232,7 +232,8 @@ def test_ten_people_stay_distinct(named: Named, simulated: SimulatedSequence) ->
     people = named.find_sure(color)
     near = errors(people, np.array(true))
     assert len(people) <= 11
-    assert len(set(near.argmin(axis=1)[near.min(axis=1) < 25])) >= 9
+    # One or two of those cut out are overlooked, whatever the estimator; nobody is two people or half of another.
+    assert len(set(near.argmin(axis=1)[near.min(axis=1) < 25])) == len(people) >= 8
 
 
 def test_somebody_behind_somebody_stays_distinct(named: Named, simulated: SimulatedSequence) -> None:

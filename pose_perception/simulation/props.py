@@ -21,7 +21,7 @@ _CARDBOARD, _TAPE, _LABEL = (0.62, 0.46, 0.30), (0.80, 0.70, 0.52), (0.92, 0.92,
 # Quads along each edge: enough to paint a tape and a label on them.
 _GRID = 15
 # The middle of the palm on the way from the wrist to the knuckle of the middle finger.
-_PALM_SHARE, _MIDDLE_KNUCKLE = 0.75, 9
+_PALM_SHARE, _MIDDLE_KNUCKLE = 0.84, 9
 
 
 @dataclass(frozen=True)
