@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -195,6 +195,29 @@ class Imitator:
             return None
         self._command = command
         return command
+
+    def coast(self, seconds: float, stays: bool) -> None:
+        """Take in that commands were late, so that the robot went on without them.
+
+        Args:
+            seconds: How late.
+            stays: Whether it stopped at the last command, as it does that gets nothing but positions; otherwise it went
+                along `stop_path`.
+        """
+        if self._command is None or not self._is_moving:
+            return
+        if stays:
+            self._retargeter.halt()
+            self._command = replace(self._command, velocity=np.zeros_like(self._command.velocity))
+        else:
+            q, velocity = self._retargeter.coast(seconds)
+            self._command = replace(self._command, q=q, velocity=velocity)
+
+    def forget_times(self) -> None:
+        """End, and forget all that came with a time, because the clock was set back; a fault stays one."""
+        self.supervisor.forget_times()
+        self._check.forget_times()
+        self._people = None
 
     def stop_path(self, samples: int = 5) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return how the robot comes to rest from the last command: times, joints and velocities, (S,) and (S, n)."""

@@ -54,6 +54,7 @@ class Reason(enum.Enum):
     NOT_FOLLOWING = "the robot does not follow its commands"
     LATCHED_FAULT = "a fault must be reset first"
     WRONG_COMMAND = "a command that breaks a limit was stopped"
+    CLOCK_SET_BACK = "the clock was set back"
 
 
 @dataclass(frozen=True)
@@ -195,9 +196,16 @@ class Supervisor:
             self._go(State.DISABLED, reason)
 
     def hold(self) -> None:
-        """Stop until somebody resumes or ends it."""
-        if self.state in MOVING:
+        """Stop until somebody resumes or ends it; what was held for another reason does not go on by itself, too."""
+        if self.state in (*MOVING, State.HOLDING) and self.reason != Reason.PAUSED:
             self._go(State.HOLDING, Reason.PAUSED)
+
+    def forget_times(self) -> None:
+        """End, and forget all that came with a time, because the clock was set back: ages would be wrong."""
+        self.disable(Reason.CLOCK_SET_BACK)
+        self._joints = None
+        self._seen_s = self._deadman_s = -np.inf
+        self._is_pressed = self._was_released = False
 
     def resume(self, now_s: float) -> Reason | None:
         """Go on after `hold`; return what speaks against it."""
