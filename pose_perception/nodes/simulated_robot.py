@@ -56,6 +56,9 @@ class SimulatedRobotNode(Node):
 
     Args:
         options: Passed to `rclpy.node.Node`.
+
+    Attributes:
+        joints: Where they are.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -66,7 +69,7 @@ class SimulatedRobotNode(Node):
         self._names = (*robot.joints, *robot.config.locked)
         self._locked = np.array(list(robot.config.locked.values()))
         self._arm_joints = robot.joints
-        self._joints = SimulatedJoints(robot.rest, robot.velocity, robot.acceleration)
+        self.joints = SimulatedJoints(robot.rest, robot.velocity, robot.acceleration)
         self._waiting: deque[tuple[float, Callable[[], None]]] = deque()
         self._states = self.create_publisher(JointState, "joint_states", 10)
         self._description = self.create_publisher(String, "robot_description", _LATCHED)
@@ -89,10 +92,10 @@ class SimulatedRobotNode(Node):
             self._counters.drop("command unusable", str(error))
 
     def _on_trajectory(self, message: JointTrajectory) -> Callable[[], None]:
-        return partial(self._joints.follow, path_from_message(message, self._arm_joints))
+        return partial(self.joints.follow, path_from_message(message, self._arm_joints))
 
     def _on_positions(self, message: Float64MultiArray) -> Callable[[], None]:
-        return partial(self._joints.go, positions_from_message(message, len(self._arm_joints)))
+        return partial(self.joints.go, positions_from_message(message, len(self._arm_joints)))
 
     def _step(self) -> None:
         now_s = self._now_s()
@@ -107,15 +110,15 @@ class SimulatedRobotNode(Node):
             command()
         self._advance(end_s, now_s)
         self._last_s = now_s
-        q = np.concatenate([self._joints.q, self._locked])
-        velocity = np.concatenate([self._joints.velocity, np.zeros_like(self._locked)])
+        q = np.concatenate([self.joints.q, self._locked])
+        velocity = np.concatenate([self.joints.velocity, np.zeros_like(self._locked)])
         header = header_message(round(now_s * 1e9), "")
         self._states.publish(robot_state_message(JointValues(self._names, q, velocity), header))
 
     def _advance(self, from_s: float, to_s: float) -> float:
         """Move the joints to a time, if it is later; return the later one."""
         if to_s > from_s:
-            self._joints.step(to_s - from_s)
+            self.joints.step(to_s - from_s)
         return max(from_s, to_s)
 
 
