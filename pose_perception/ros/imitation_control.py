@@ -81,7 +81,8 @@ class ImitationControl:
         if now_s < self._now_s - _SET_BACK_S:
             self._node.get_logger().warning(f"the clock was set back by {self._now_s - now_s:.3f} s: imitation ends")
             self.imitator.forget_times()
-            self._command_s = self._status_s = self._used_stamp_s = -np.inf
+            self._command_s = now_s - self._step_s
+            self._status_s = self._used_stamp_s = -np.inf
             self.on_new_robot()
         self._now_s = now_s
         return now_s
