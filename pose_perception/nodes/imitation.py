@@ -97,7 +97,7 @@ class ImitationNode(SelfStartingNode):
 
 def main() -> int:
     """Run the node until it is told to end."""
-    return run_node(ImitationNode, ImitationNode.start)
+    return run_node(ImitationNode, ImitationNode.start, publishes_at_end=True)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,9 @@ _STATUS_S = 0.1
 _SET_BACK_S = 0.02
 # Late by more of these steps, the robot went on by itself: along the path to rest, or stood at the last position.
 _LATE_STEPS, _STANDING_STEPS = 0.5, 2.0
+# Later than this many steps the node was asleep: for as many it hears what came meanwhile, before it judges how old
+# that is.
+_ASLEEP_STEPS = 5.0
 _NS = 1e-9
 
 
@@ -65,7 +68,7 @@ class ImitationControl:
         self._description, self._offered, self._misfit = description, description, ""
         self._imagined = (self.imitator.robot.rest, np.zeros_like(self.imitator.robot.rest))
         self._command: JointCommand | None = None
-        self._command_s = self._now_s = -np.inf
+        self._command_s = self._ticked_s = self._awake_s = self._now_s = -np.inf
         self._status_s, self._told = -np.inf, (State.DISABLED, "")
         self._used_stamp_s = -np.inf
         self.on_result: Callable[[float], None] = lambda latency_s: None
@@ -81,8 +84,8 @@ class ImitationControl:
         if now_s < self._now_s - _SET_BACK_S:
             self._node.get_logger().warning(f"the clock was set back by {self._now_s - now_s:.3f} s: imitation ends")
             self.imitator.forget_times()
-            self._command_s = now_s - self._step_s
-            self._status_s = self._used_stamp_s = -np.inf
+            self._command_s = self._ticked_s = now_s - self._step_s
+            self._status_s = self._awake_s = self._used_stamp_s = -np.inf
             self.on_new_robot()
         self._now_s = now_s
         return now_s
@@ -143,6 +146,12 @@ class ImitationControl:
         # Simulated time is 0 before it begins. After a late call of a timer, the next one comes early.
         if now_s <= 0 or now_s - self._command_s < self._step_s / 2:
             return
+        late_s, self._ticked_s = now_s - self._ticked_s, now_s
+        if _ASLEEP_STEPS * self._step_s < late_s < np.inf:
+            self._counters.note("loop was late", f"{late_s:.3f} s passed between two commands")
+            self._awake_s = now_s + _ASLEEP_STEPS * self._step_s
+        if now_s < self._awake_s:
+            return
         self.timing.begin()
         self._step(now_s)
         status = self.imitator.status(now_s)
@@ -157,8 +166,12 @@ class ImitationControl:
             self.imitator.coast(late_s, stays)
         self._command_s = now_s
         self._imagine(now_s)
+        was_commanded = self._command is not None
         self._command = command = self.imitator.step(now_s)
         if command is None:
+            if was_commanded:
+                _, way, speeds = self.imitator.stop_path(2)
+                self._imagined = (way[-1], np.zeros_like(speeds[-1]))
             self._adopt()
             return
         self._output.command(self.imitator, command, round(now_s / _NS))

@@ -11,6 +11,9 @@ from pose_perception.datatypes import FloatArray
 from pose_perception.errors import InvalidInputError
 from pose_perception.ros.conversions import JointValues
 
+# Velocities that a robot does not tell are those over at least this time, seconds.
+_VELOCITY_OVER_S = 0.05
+
 
 class JointReport(NamedTuple):
     """All joints of the robot.
@@ -18,7 +21,7 @@ class JointReport(NamedTuple):
     Attributes:
         stamp_s: Of the oldest part, seconds.
         q: Shape (n,), radians.
-        velocity: Shape (n,), rad/s; NaN where the robot does not say.
+        velocity: Shape (n,), rad/s; from the change of the positions where the robot does not say, NaN at first.
     """
 
     stamp_s: float
@@ -43,6 +46,8 @@ class JointReader:
         self._stamps = np.full(len(self._index), -np.inf)
         self._q = np.full(len(self._index), np.nan)
         self._velocity = np.full(len(self._index), np.nan)
+        self._changes = np.full(len(self._index), np.nan)
+        self._before: tuple[float, FloatArray] | None = None
 
     def missing(self) -> list[str]:
         """Return the joints that were never reported."""
@@ -71,4 +76,16 @@ class JointReader:
         stamps[own], q[own], velocity[own] = stamp_s, values.positions[rows], values.velocities[rows]
         if np.isfinite(q[own]).all():
             self._stamps, self._q, self._velocity = stamps, q, velocity
-        return JointReport(float(stamps.min()), q, velocity) if np.isfinite(stamps).all() else None
+        if not np.isfinite(stamps).all():
+            return None
+        oldest_s = float(stamps.min())
+        return JointReport(oldest_s, q, np.where(np.isnan(velocity), self._measure(oldest_s), velocity))
+
+    def _measure(self, stamp_s: float) -> FloatArray:
+        """Return how fast the positions change, shape (n,), per second."""
+        if self._before is None:
+            self._before = (stamp_s, self._q)
+        elif stamp_s - self._before[0] >= _VELOCITY_OVER_S:
+            self._changes = (self._q - self._before[1]) / (stamp_s - self._before[0])
+            self._before = (stamp_s, self._q)
+        return self._changes

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -318,9 +320,7 @@ def test_positions_move_the_robot_and_it_stands_when_the_node_is_deactivated(ros
     assert world.node.trigger_deactivate() == SUCCESS
     assert ros_until(world, lambda: world.speed < 1e-3)
     count = len(world.positions)
-    q = np.array([message.data for message in world.positions])
-    # The last ones brake: nothing is cut off.
-    assert (np.abs(np.diff(q, 2, axis=0)) <= world.robot.acceleration * STEP_S**2 + 1e-6).all()
+    check_accelerations(world)
     world.ros.spin_for(0.1)
     assert len(world.positions) == count
 
@@ -337,17 +337,26 @@ def test_deactivated_node_leaves_a_path_to_rest_and_begins_disabled_again(world:
     check_first_command(world, count)
 
 
-def test_killed_node_leaves_a_robot_that_comes_to_rest(ros: Ros, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pose_perception.nodes.imitation", "--ros-args", "-p", "output:=joint_trajectory"]
-    with (tmp_path / "log").open("w") as log:
-        process = subprocess.Popen([*command, "-p", "supervisor.ramp:=0.2"], stdout=log, stderr=log, cwd=tmp_path)
+@contextmanager
+def process(log: Path, output: str) -> Iterator[subprocess.Popen]:
+    """The node in a process of its own."""
+    command = [sys.executable, "-m", "pose_perception.nodes.imitation", "--ros-args", "-p", f"output:={output}"]
+    with log.open("w") as stream:
+        started = subprocess.Popen(
+            [*command, "-p", "supervisor.ramp:=0.2"], stdout=stream, stderr=stream, cwd=log.parent
+        )
     try:
+        yield started
+    finally:
+        started.kill()
+        started.wait()
+
+
+def test_killed_node_leaves_a_robot_that_comes_to_rest(ros: Ros, tmp_path: Path) -> None:
+    with process(tmp_path / "log", "joint_trajectory"):
         world = World(ros, own_node=False)
         world.start()
         assert ros_until(world, lambda: world.speed > 0.1, 5.0)
-    finally:
-        process.kill()
-        process.wait()
     killed_s = time.monotonic()
     count = len(world.trajectories)
     world.ros.spin_until(lambda: world.speed < 1e-3, 2.0)
@@ -358,14 +367,50 @@ def test_killed_node_leaves_a_robot_that_comes_to_rest(ros: Ros, tmp_path: Path)
     np.testing.assert_allclose(world.q, last.points[-1].positions, atol=5e-3)
 
 
+def test_process_that_is_told_to_end_brakes_first(ros: Ros, tmp_path: Path) -> None:
+    with process(tmp_path / "log", "float64_multi_array") as started:
+        world = World(ros, own_node=False)
+        world.start()
+        assert ros_until(world, lambda: world.speed > 0.1, 5.0)
+        count = len(world.positions)
+        started.send_signal(signal.SIGTERM)
+        assert ros_until(world, lambda: started.poll() is not None, 5.0)
+        assert ros_until(world, lambda: world.speed < 1e-3)
+    assert (started.returncode, "Traceback" in (tmp_path / "log").read_text()) == (0, False)
+    assert len(world.positions) > count
+    check_accelerations(world)
+
+
+def check_accelerations(world: World) -> None:
+    """The positions that were commanded keep the limits of acceleration, and end at rest."""
+    q = np.array([message.data for message in world.positions])
+    assert (np.abs(np.diff(q, 2, axis=0)) <= world.robot.acceleration * STEP_S**2 + 1e-6).all()
+    assert np.abs(q[-1] - q[-2]).max() <= world.robot.acceleration.max() * STEP_S**2
+
+
+def test_node_that_was_asleep_goes_on_from_where_the_robot_is(world: World) -> None:
+    world.start()
+    assert ros_until(world, lambda: world.speed > 0.1, 5.0)
+    time.sleep(0.4)  # nothing is heard and nothing is said: the robot goes along the last path
+    world.wait_for_count("loop was late")
+    count = len(world.trajectories)
+    assert ros_until(world, lambda: len(world.trajectories) > count + 10)
+    assert FAULT not in [status.state for status in world.statuses]
+    for index in range(count - 3, count + 10):
+        distance = np.abs(np.array(world.trajectories[index].points[0].positions) - world.measured[index])
+        assert (distance <= 3 * world.robot.velocity * STEP_S).all()
+
+
 def test_clock_that_is_set_back_ends_imitation_without_a_burst(ros: Ros) -> None:
     world = World(ros, output=None, sim_time=True)
     world.start()
     count = len(world.previews)
     world.offset_ns -= 100 * 10**9
     world.wait_for(DISABLED, SLACK_S, Reason.CLOCK_SET_BACK.value)
-    assert ros_until(world, lambda: not np.any(world.previews[-1].velocity))
+    world.ros.spin_for(0.1)
     assert len(world.previews) - count < 40
+    speeds = np.array([message.velocity for message in world.previews[count:]])
+    assert (np.abs(np.diff(np.abs(speeds), axis=0)) < 3 * world.robot.acceleration * STEP_S).all()
     world.start()
 
 
