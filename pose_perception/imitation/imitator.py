@@ -18,7 +18,8 @@ from pose_perception.imitation.command_guard import CommandGuard
 from pose_perception.imitation.operator_check import OperatorCheck, OperatorConfig, Refusal
 from pose_perception.imitation.retargeting import JointCommand, Retargeter, RetargetingConfig
 from pose_perception.imitation.robot import Robot
-from pose_perception.imitation.supervisor import MOVING, JointReport, Reason, State, Supervisor, SupervisorConfig
+from pose_perception.imitation.supervisor import MOVING, JointReport, Reason, State, Supervisor
+from pose_perception.imitation.supervisor_config import SupervisorConfig
 from pose_perception.imitation.target_filter import TorsoFilter, torso_filter_config
 from pose_perception.imitation.targets import ArmTarget, Mapper, MappingConfig, body_arms
 from pose_perception.imitation.workspace import Workspace, WorkspaceConfig
