@@ -26,7 +26,7 @@ LAYERS = (
     {"cli"},
 )
 ROS_PARTS = {"ros", "nodes"}
-ROS_MODULES = {"rclpy", "ament_index_python", "builtin_interfaces", "launch", "launch_ros", "tf2_ros"}
+ROS_MODULES = {"rclpy", "ament_index_python", "builtin_interfaces", "launch", "launch_ros", "std_srvs", "tf2_ros"}
 SLOW_MODULES = {"torch", "torchvision", "open3d", "trimesh", "anny", "pinocchio", "coal"}
 # Made of torch, and themselves imported only where a network is converted or runs on CUDA.
 _TORCH_PARTS = ("networks.importers.", "networks.architectures.", "networks.cuda_backend", "training.")

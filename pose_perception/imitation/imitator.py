@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +18,8 @@ from pose_perception.imitation.command_guard import CommandGuard
 from pose_perception.imitation.operator_check import OperatorCheck, OperatorConfig, Refusal
 from pose_perception.imitation.retargeting import JointCommand, Retargeter, RetargetingConfig
 from pose_perception.imitation.robot import Robot
-from pose_perception.imitation.supervisor import MOVING, JointReport, Reason, State, Supervisor, SupervisorConfig
+from pose_perception.imitation.supervisor import MOVING, JointReport, Reason, State, Supervisor
+from pose_perception.imitation.supervisor_config import SupervisorConfig
 from pose_perception.imitation.target_filter import TorsoFilter, torso_filter_config
 from pose_perception.imitation.targets import ArmTarget, Mapper, MappingConfig, body_arms
 from pose_perception.imitation.workspace import Workspace, WorkspaceConfig
@@ -195,6 +196,29 @@ class Imitator:
             return None
         self._command = command
         return command
+
+    def coast(self, seconds: float, stays: bool) -> None:
+        """Take in that commands were late, so that the robot went on without them.
+
+        Args:
+            seconds: How late.
+            stays: Whether it stopped at the last command, as it does that gets nothing but positions; otherwise it went
+                along `stop_path`.
+        """
+        if self._command is None or not self._is_moving:
+            return
+        if stays:
+            self._retargeter.halt()
+            self._command = replace(self._command, velocity=np.zeros_like(self._command.velocity))
+        else:
+            q, velocity = self._retargeter.coast(seconds)
+            self._command = replace(self._command, q=q, velocity=velocity)
+
+    def forget_times(self) -> None:
+        """End, and forget all that came with a time, because the clock was set back; a fault stays one."""
+        self.supervisor.forget_times()
+        self._check.forget_times()
+        self._people = None
 
     def stop_path(self, samples: int = 5) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return how the robot comes to rest from the last command: times, joints and velocities, (S,) and (S, n)."""

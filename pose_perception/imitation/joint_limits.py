@@ -80,6 +80,12 @@ class JointLimits:
         t = np.minimum(times[:, None], stop_s)
         return times, q + velocity * t - np.sign(velocity) * a * t**2 / 2, velocity - np.sign(velocity) * a * t
 
+    def coast(self, q: FloatArray, velocity: FloatArray, seconds: float) -> tuple[FloatArray, FloatArray]:
+        """Return joints and velocities, shape (n,) each, a time after joints began to come to rest as `stop` says."""
+        a = self._robot.acceleration
+        t = np.minimum(seconds, np.abs(velocity) / a)
+        return q + velocity * t - np.sign(velocity) * a * t**2 / 2, velocity - np.sign(velocity) * a * t
+
     def _stopping(self, distance: FloatArray) -> FloatArray:
         a, dt = self._robot.acceleration, self._step_s
         return np.sqrt(np.maximum((a * dt) ** 2 + 2 * a * distance, 0.0)) - a * dt

@@ -130,6 +130,11 @@ class OperatorCheck:
         self._torso = None
         self._frozen = (b"", 0)
 
+    def forget_times(self) -> None:
+        """Follow nobody, and take stamps of whatever time: the clock was set back."""
+        self.release()
+        self._last_stamp_s = -np.inf
+
     def check(
         self, stamp_s: float, now_s: float, skeletons: Sequence[Skeleton], keypoints: Sequence[str], oldest_s: float
     ) -> Believed | Refusal:

@@ -144,6 +144,15 @@ class Retargeter:
         """
         return self._limits.stop(self._q, self._velocity, samples)
 
+    def coast(self, seconds: float) -> tuple[FloatArray, FloatArray]:
+        """Take in that the robot went on along the stop path for some time; return joints and velocities, (n,) each."""
+        self._q, self._velocity = self._limits.coast(self._q, self._velocity, seconds)
+        return self._q.copy(), self._velocity.copy()
+
+    def halt(self) -> None:
+        """Take in that the robot stands where it was last commanded to be."""
+        self._velocity = np.zeros_like(self._q)
+
     def observe(self, stamp_s: float, targets: Mapping[str, ArmTarget]) -> None:
         """Take in the targets of one camera frame.
 

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pose_perception.config import Config, option
 from pose_perception.datatypes import FloatArray
-from pose_perception.errors import ConfigurationError, InvalidInputError
+from pose_perception.errors import InvalidInputError
+from pose_perception.imitation.supervisor_config import SupervisorConfig
 
 
 class State(enum.IntEnum):
@@ -54,46 +54,7 @@ class Reason(enum.Enum):
     NOT_FOLLOWING = "the robot does not follow its commands"
     LATCHED_FAULT = "a fault must be reset first"
     WRONG_COMMAND = "a command that breaks a limit was stopped"
-
-
-@dataclass(frozen=True)
-class SupervisorConfig(Config):
-    """When the robot may move. Ages are counted from the stamps of images and messages, in seconds."""
-
-    deadman: bool = option(True, "Whether a dead-man switch must be held (topic ~/deadman).")
-    deadman_timeout: float = option(
-        0.3,
-        "A dead-man switch that says nothing for so long counts as released, in seconds.",
-        minimum=0.02,
-        maximum=2.0,
-    )
-    hold_after: float = option(
-        0.3,
-        "Without a believable image of the operator for so long the robot holds, seconds.",
-        minimum=0.05,
-        maximum=2,
-    )
-    disable_after: float = option(1.0, "And for so long it is disabled, in seconds.", minimum=0.1, maximum=60.0)
-    joints_timeout: float = option(
-        0.3, "Joint states older than this are missing, in seconds.", minimum=0.02, maximum=5.0
-    )
-    ramp: float = option(2.0, "Time from the first motion to full speed, in seconds.", minimum=0.0, maximum=30.0)
-    first_speed: float = option(0.1, "Part of the speed that is allowed at first.", minimum=0.001, maximum=1.0)
-    limit_tolerance: float = option(
-        0.05, "How far outside of its limits a joint may be reported, in radians.", minimum=0.0, maximum=0.5
-    )
-    still_speed: float = option(0.05, "A robot slower than this stands still, in rad/s.", minimum=0.0001, maximum=1.0)
-    following_error: float = option(
-        0.5, "Largest distance of a joint from its command, in radians.", minimum=0.01, maximum=3.0
-    )
-    following_time: float = option(
-        0.5, "The robot may be that far from its command for so long, in seconds.", minimum=0.0, maximum=10.0
-    )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.hold_after < self.disable_after:
-            raise ConfigurationError("SupervisorConfig.hold_after must be smaller than disable_after")
+    CLOCK_SET_BACK = "the clock was set back"
 
 
 @dataclass(frozen=True)
@@ -195,9 +156,16 @@ class Supervisor:
             self._go(State.DISABLED, reason)
 
     def hold(self) -> None:
-        """Stop until somebody resumes or ends it."""
-        if self.state in MOVING:
+        """Stop until somebody resumes or ends it; what was held for another reason does not go on by itself, too."""
+        if self.state in (*MOVING, State.HOLDING) and self.reason != Reason.PAUSED:
             self._go(State.HOLDING, Reason.PAUSED)
+
+    def forget_times(self) -> None:
+        """End, and forget all that came with a time, because the clock was set back: ages would be wrong."""
+        self.disable(Reason.CLOCK_SET_BACK)
+        self._joints = None
+        self._seen_s = self._deadman_s = -np.inf
+        self._is_pressed = self._was_released = False
 
     def resume(self, now_s: float) -> Reason | None:
         """Go on after `hold`; return what speaks against it."""

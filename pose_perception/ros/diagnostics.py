@@ -48,7 +48,7 @@ class Diagnostics:
         # The steady clock: simulated time may stand still, which is worth a diagnosis.
         self._timer = node.create_timer(_PERIOD_S, self.publish, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
-    def record(self, latency_s: float, people: int) -> None:
+    def record(self, latency_s: float, people: int = 1) -> None:
         """Note one published result; called from the worker's thread.
 
         Args:
@@ -92,15 +92,16 @@ class Diagnostics:
         with self._lock:
             latencies_ms = np.array(self._latencies_s) * 1e3
             results, self._results = self._results, 0
-            people = self._people
         elapsed, self._previous_s = max(now - self._previous_s, 1e-3), now
         p50, p95 = np.percentile(latencies_ms, [50, 95]) if len(latencies_ms) else (np.nan, np.nan)
         return {
-            "device": self._device,
-            "people": people,
+            **self._details(),
             "output rate [Hz]": results / elapsed,
             "latency p50 [ms]": float(p50),
             "latency p95 [ms]": float(p95),
             **{f"input rate {topic} [Hz]": rate for topic, rate in self._monitor.rates().items()},
             **{f"count: {name}": count for name, count in self._counters.counts().items()},
         }
+
+    def _details(self) -> dict[str, object]:
+        return {"device": self._device, "people": self._people}

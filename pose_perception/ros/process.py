@@ -9,16 +9,24 @@ import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.logging import get_logger
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 
 from pose_perception.errors import PosePerceptionError
 
+# How soon a node that still publishes at its end hears of a signal, when nothing else wakes it, seconds.
+_WAKE_S = 0.2
 
-def run_node(make_node: Callable[[], Node], start: Callable[[Node], None] | None = None) -> int:
+
+def run_node(
+    make_node: Callable[[], Node], start: Callable[[Node], None] | None = None, publishes_at_end: bool = False
+) -> int:
     """Spin a node until SIGINT or SIGTERM, which also end a long start.
 
     Args:
         make_node: Builds the node; its `destroy_node` frees whatever it holds.
         start: Called with the node before it spins.
+        publishes_at_end: Whether `destroy_node` still publishes. Otherwise a signal ends the context at once, and
+            nothing can be published any more.
 
     Returns:
         Exit code: 0 after a signal, 1 when the node cannot start; the reason is logged.
@@ -27,14 +35,19 @@ def run_node(make_node: Callable[[], Node], start: Callable[[Node], None] | None
     node = None
     try:
         try:
-            rclpy.init()
+            options = SignalHandlerOptions.NO if publishes_at_end else None
+            rclpy.init(signal_handler_options=options)
             node = make_node()
             if start is not None:
                 start(node)
             executor = SingleThreadedExecutor()
             executor.add_node(node)
             signals.interrupt = False
-            executor.spin()
+            if publishes_at_end:
+                while not signals.received:
+                    executor.spin_once(timeout_sec=_WAKE_S)
+            else:
+                executor.spin()
         except ExternalShutdownException:
             pass
         except Exception as error:

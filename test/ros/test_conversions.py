@@ -249,7 +249,7 @@ def test_hand_message_lists_the_landmarks_in_their_order() -> None:
 def test_head_and_flatness_survive_message_and_wire() -> None:
     head = HeadPose(TURN, np.arange(36.0).reshape(6, 6), HeadSource.FEATURES)
     message = over_the_wire(
-        conversions.skeleton_array_message([skeleton(head=head, is_flat=True), skeleton()], COCO_17, HEADER)
+        conversions.skeleton_array_message([skeleton(head=head, is_flat=True), skeleton(id="p8")], COCO_17, HEADER)
     )
     flat, plain = conversions.skeletons_from_message(message)
     assert (flat.is_flat, plain.is_flat) == (True, False)

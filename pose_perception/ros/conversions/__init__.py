@@ -20,11 +20,23 @@ from pose_perception.ros.conversions.images import (
     is_distorted,
 )
 from pose_perception.ros.conversions.markers import marker_array_message
+from pose_perception.ros.conversions.robots import (
+    JointValues,
+    imitation_status_message,
+    joint_trajectory_message,
+    joint_values_from_message,
+    path_from_message,
+    positions_from_message,
+    positions_message,
+    robot_state_message,
+    text_message,
+)
 from pose_perception.ros.conversions.skeletons import (
     ground_truth_skeletons,
     skeleton_array_message,
     skeletons_from_message,
 )
+from pose_perception.ros.conversions.target_markers import target_markers_message
 from pose_perception.ros.conversions.transforms import (
     header_message,
     matrix_from_pose,
@@ -36,6 +48,7 @@ from pose_perception.ros.conversions.transforms import (
 )
 
 __all__ = [
+    "JointValues",
     "camera_from_info",
     "camera_info_message",
     "color_from_message",
@@ -50,17 +63,26 @@ __all__ = [
     "header_message",
     "hri_messages",
     "ids_list_message",
+    "imitation_status_message",
     "is_distorted",
     "joint_state_message",
+    "joint_trajectory_message",
+    "joint_values_from_message",
     "marker_array_message",
     "matrix_from_pose",
     "matrix_from_transform",
     "numbers_from_transform",
+    "path_from_message",
     "pose_message",
+    "positions_from_message",
+    "positions_message",
     "region_message",
+    "robot_state_message",
     "skeleton_2d_message",
     "skeleton_array_message",
     "skeletons_from_message",
     "stamp_ns",
+    "target_markers_message",
+    "text_message",
     "transform_message",
 ]

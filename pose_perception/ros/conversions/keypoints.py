@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pose_perception.datatypes import FloatArray, KeypointState
+from pose_perception.errors import InvalidInputError
 from pose_perception.msg import Keypoint
 
 
@@ -49,13 +50,22 @@ def keypoint_messages(keypoints: Keypoints) -> list[Keypoint]:
 
 
 def keypoints_from_messages(messages: Sequence[Keypoint]) -> Keypoints:
-    """Read back what `keypoint_messages` built."""
+    """Read back what `keypoint_messages` built.
+
+    Raises:
+        InvalidInputError: a state is none.
+    """
     k = len(messages)
-    positions = [(message.position.x, message.position.y, message.position.z) for message in messages]
+    states = np.array([message.state for message in messages], np.uint8)
+    if k and states.max() > KeypointState.INFERRED:
+        raise InvalidInputError(f"{states.max()} is no state of a keypoint")
+    positions = np.array([(m.position.x, m.position.y, m.position.z) for m in messages], float).reshape(k, 3)
+    # Others may write (0, 0, 0) where nothing is known.
+    positions[states == KeypointState.MISSING] = np.nan
     return Keypoints(
         pixels=np.array([message.pixel for message in messages], float).reshape(k, 2),
         scores=np.array([message.score for message in messages], float),
-        positions=np.array(positions, float).reshape(k, 3),
+        positions=positions,
         covariances=np.array([message.covariance for message in messages], float).reshape(k, 3, 3),
-        states=np.array([message.state for message in messages], np.uint8),
+        states=states,
     )

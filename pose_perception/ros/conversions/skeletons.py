@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import IntEnum
+from typing import TypeVar
 
 import numpy as np
 from geometry_msgs.msg import PoseWithCovariance, Vector3
@@ -17,6 +19,7 @@ from pose_perception.datatypes import (
     Skeleton,
     TrackingState,
 )
+from pose_perception.errors import InvalidInputError
 from pose_perception.geometry.camera import project
 from pose_perception.human.topology import Topology
 from pose_perception.msg import Skeleton as SkeletonMessage
@@ -24,6 +27,8 @@ from pose_perception.msg import SkeletonArray
 from pose_perception.ros.conversions.hands import hand_from_message, hand_message
 from pose_perception.ros.conversions.keypoints import Keypoints, keypoint_messages, keypoints_from_messages
 from pose_perception.ros.conversions.transforms import matrix_from_pose, pose_message
+
+Member = TypeVar("Member", bound=IntEnum)
 
 
 def skeleton_array_message(skeletons: Sequence[Skeleton], topology: Topology, header: Header) -> SkeletonArray:
@@ -46,10 +51,13 @@ def skeletons_from_message(message: SkeletonArray) -> list[Skeleton]:
     """Read back what `skeleton_array_message` built; landmarks of faces are in a message of their own.
 
     Raises:
-        InvalidInputError: a torso, head or palm is said to be valid and its orientation is no rotation, or a hand has
-            no side.
+        InvalidInputError: a torso, head or palm is said to be valid and its orientation is no rotation, a hand has no
+            side, a state is none, two people have the same id, or there are more or fewer keypoints than names.
     """
-    return [_skeleton(skeleton) for skeleton in message.skeletons]
+    ids = [skeleton.id for skeleton in message.skeletons]
+    if len(set(ids)) != len(ids):
+        raise InvalidInputError(f"every skeleton needs an id of its own, got {', '.join(ids)}")
+    return [_skeleton(skeleton, len(message.keypoint_names)) for skeleton in message.skeletons]
 
 
 def ground_truth_skeletons(
@@ -119,12 +127,14 @@ def _head_message(head: HeadPose | None) -> PoseWithCovariance:
     )
 
 
-def _skeleton(message: SkeletonMessage) -> Skeleton:
+def _skeleton(message: SkeletonMessage, count: int) -> Skeleton:
+    if len(message.keypoints) != count:
+        raise InvalidInputError(f"skeleton {message.id} has {len(message.keypoints)} keypoints for {count} names")
     keypoints = keypoints_from_messages(message.keypoints)
     return Skeleton(
         id=message.id,
         score=message.score,
-        tracking_state=TrackingState(message.tracking_state),
+        tracking_state=_member(TrackingState, message.tracking_state),
         box=np.asarray(message.box, float),
         pixels=keypoints.pixels,
         scores=keypoints.scores,
@@ -139,8 +149,15 @@ def _skeleton(message: SkeletonMessage) -> Skeleton:
     )
 
 
+def _member(kind: type[Member], value: int) -> Member:
+    try:
+        return kind(value)
+    except ValueError as error:
+        raise InvalidInputError(f"{value} is no {kind.__name__}") from error
+
+
 def _head(message: SkeletonMessage) -> HeadPose | None:
-    source = HeadSource(message.head_source)
+    source = _member(HeadSource, message.head_source)
     if source == HeadSource.NONE:
         return None
     covariance = np.asarray(message.head.covariance, float).reshape(6, 6)

@@ -1,0 +1,215 @@
+"""Imitation at the robot's rate: what came in goes to the core, and its commands go out, one every `step_s`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleNode
+
+from pose_perception.datatypes import Skeleton
+from pose_perception.errors import ConfigurationError
+from pose_perception.imitation.imitator import ImitationConfig, Imitator, Status
+from pose_perception.imitation.retargeting import JointCommand
+from pose_perception.imitation.supervisor import State
+from pose_perception.ros.counters import Counters
+from pose_perception.ros.imitation_output import ImitationOutput
+from pose_perception.ros.joint_reader import JointReport
+from pose_perception.ros.loop_timing import LoopTiming
+
+# How often the status is published, seconds; when the state changes, at once.
+_STATUS_S = 0.1
+# A clock that goes back by more than this was set back, seconds.
+_SET_BACK_S = 0.02
+# Late by more of these steps, the robot went on by itself: along the path to rest, or stood at the last position.
+_LATE_STEPS, _STANDING_STEPS = 0.5, 2.0
+# Later than this many steps the node was asleep: for as many it hears what came meanwhile, before it judges how old
+# that is.
+_ASLEEP_STEPS = 5.0
+_NS = 1e-9
+
+
+class ImitationControl:
+    """Owns the core and its loop. Everything runs in the executor's thread, one after the other.
+
+    Args:
+        node: Owner of the timer and the clock.
+        config: Settings of the core.
+        build: Makes the core for a robot description, None for the packaged one.
+        description: The robot description that came already.
+        output: Where commands go.
+        counters: Where descriptions that do not fit are counted.
+        moves_robot: Whether a robot follows the commands; otherwise an imagined one does.
+
+    Attributes:
+        imitator: The core.
+        timing: Of the loop.
+
+    Raises:
+        ConfigurationError: robot, description and settings do not fit together.
+    """
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        config: ImitationConfig,
+        build: Callable[[str | None], Imitator],
+        description: str | None,
+        output: ImitationOutput,
+        counters: Counters,
+        moves_robot: bool,
+    ) -> None:
+        self._node, self._build, self._output, self._counters = node, build, output, counters
+        self._step_s, self._moves_robot = config.retargeting.step_s, moves_robot
+        self.imitator = build(description)
+        self.timing = LoopTiming()
+        self._description, self._offered, self._misfit = description, description, ""
+        self._imagined = (self.imitator.robot.rest, np.zeros_like(self.imitator.robot.rest))
+        self._command: JointCommand | None = None
+        self._command_s = self._ticked_s = self._awake_s = self._now_s = -np.inf
+        self._status_s, self._told = -np.inf, (State.DISABLED, "")
+        self._used_stamp_s = -np.inf
+        self.on_result: Callable[[float], None] = lambda latency_s: None
+        self.on_new_robot: Callable[[], None] = lambda: None
+        simulated = node.get_parameter("use_sim_time").value
+        # Whether or not somebody sets the clock of the machine, commands go on at their rate.
+        clock = node.get_clock() if simulated else Clock(clock_type=ClockType.STEADY_TIME)
+        self._timer = node.create_timer(self._step_s, self._tick, clock=clock)
+
+    def now(self) -> float:
+        """Return the time of the node's clock, seconds; when that was set back, end and forget what came before."""
+        now_s = self._node.get_clock().now().nanoseconds * _NS
+        if now_s < self._now_s - _SET_BACK_S:
+            self._node.get_logger().warning(f"the clock was set back by {self._now_s - now_s:.3f} s: imitation ends")
+            self.imitator.forget_times()
+            self._command_s = self._ticked_s = now_s - self._step_s
+            self._status_s = self._awake_s = self._used_stamp_s = -np.inf
+            self.on_new_robot()
+        self._now_s = now_s
+        return now_s
+
+    def status(self) -> Status:
+        """Return how it is going."""
+        return self.imitator.status(self.now())
+
+    def offer(self, description: str) -> None:
+        """Use a robot description as soon as nothing moves."""
+        self._offered = description
+        self._adopt()
+
+    def take_people(self, stamp_s: float, skeletons: Sequence[Skeleton], keypoints: Sequence[str]) -> None:
+        """Take in what one image shows; what does not count is counted by the core."""
+        self.imitator.take_people(stamp_s, self.now(), skeletons, keypoints)
+
+    def take_joints(self, report: JointReport) -> None:
+        """Take in where the robot is; without a robot that follows, only while nothing moves.
+
+        Raises:
+            InvalidInputError: the joints are not finite.
+        """
+        if self._moves_robot or self._is_idle():
+            self.imitator.take_joints(report.stamp_s, self.now(), report.q, report.velocity)
+            self._imagined = (report.q, report.velocity)
+
+    def take_deadman(self, is_pressed: bool) -> None:
+        """Take in the dead-man switch."""
+        self.imitator.take_deadman(self.now(), is_pressed)
+
+    def enable(self) -> str:
+        """Begin; return what speaks against it, empty when nothing does."""
+        self._adopt()
+        supervisor, now_s = self.imitator.supervisor, self.now()
+        if self._misfit:
+            return self._misfit
+        if supervisor.state == State.HOLDING:
+            return f"holding: {supervisor.reason.value}"
+        self._imagine(now_s)
+        refusal = self.imitator.enable(now_s)
+        return "" if refusal is None else refusal.value
+
+    def stop(self) -> None:
+        """Disable, bring the robot to rest, and end the loop."""
+        self._node.destroy_timer(self._timer)
+        self.imitator.supervisor.disable()
+        end_s = time.monotonic() + 1.0
+        while time.monotonic() < end_s:
+            self._step(self.now())
+            if self._command is None or self._output.has_stop_path:
+                break
+            time.sleep(self._step_s)
+        self._publish_status(self.now())
+
+    def _tick(self) -> None:
+        now_s = self.now()
+        # Simulated time is 0 before it begins. After a late call of a timer, the next one comes early.
+        if now_s <= 0 or now_s - self._command_s < self._step_s / 2:
+            return
+        late_s, self._ticked_s = now_s - self._ticked_s, now_s
+        if _ASLEEP_STEPS * self._step_s < late_s < np.inf:
+            self._counters.note("loop was late", f"{late_s:.3f} s passed between two commands")
+            self._awake_s = now_s + _ASLEEP_STEPS * self._step_s
+        if now_s < self._awake_s:
+            return
+        self.timing.begin()
+        self._step(now_s)
+        status = self.imitator.status(now_s)
+        if now_s - self._status_s >= _STATUS_S or (status.state, status.reason) != self._told:
+            self._publish_status(now_s)
+        self.timing.end()
+
+    def _step(self, now_s: float) -> None:
+        late_s = now_s - self._command_s - self._step_s
+        stays = not self._output.has_stop_path
+        if self._command is not None and late_s > (_STANDING_STEPS if stays else _LATE_STEPS) * self._step_s:
+            self.imitator.coast(late_s, stays)
+        self._command_s = now_s
+        self._imagine(now_s)
+        was_commanded = self._command is not None
+        self._command = command = self.imitator.step(now_s)
+        if command is None:
+            if was_commanded:
+                _, way, speeds = self.imitator.stop_path(2)
+                self._imagined = (way[-1], np.zeros_like(speeds[-1]))
+            self._adopt()
+            return
+        self._output.command(self.imitator, command, round(now_s / _NS))
+        self._imagined = (command.q, command.velocity)
+        seen_s = self.imitator.supervisor.person_stamp_s
+        if seen_s != self._used_stamp_s and command.is_following:
+            self._used_stamp_s = seen_s
+            self.on_result(self.now() - seen_s)
+
+    def _imagine(self, now_s: float) -> None:
+        if not self._moves_robot:
+            self.imitator.take_joints(now_s, now_s, *self._imagined)
+
+    def _publish_status(self, now_s: float) -> None:
+        status = self.imitator.status(now_s)
+        self._status_s = now_s
+        if (status.state, status.reason) != self._told:
+            self._told = (status.state, status.reason)
+            self._node.get_logger().info(f"{status.state.name.lower()}: {status.reason}")
+        self._output.status(self.imitator, status, self._command, self._counters.counts(), round(now_s / _NS))
+
+    def _is_idle(self) -> bool:
+        return self.imitator.supervisor.state in (State.DISABLED, State.FAULT) and self._command is None
+
+    def _adopt(self) -> None:
+        """Take the robot description that came last, unless something moves or a fault waits."""
+        is_free = self.imitator.supervisor.state == State.DISABLED and self._command is None
+        if self._offered == self._description or not is_free:
+            return
+        self._description = self._offered
+        try:
+            self.imitator = self._build(self._description)
+        except ConfigurationError as error:
+            self._misfit = f"robot_description: {error}"
+            self._counters.drop("robot_description unusable", str(error))
+            return
+        self._misfit = ""
+        self._imagined = (self.imitator.robot.rest, np.zeros_like(self.imitator.robot.rest))
+        self._command_s = -np.inf
+        self.on_new_robot()
+        self._node.get_logger().info("the robot is as robot_description says")
