@@ -1,8 +1,8 @@
 """Probabilistic movement primitives: a distribution over motions from several demonstrations, and what it implies.
 
-Paraschos, Daniel, Peters and Neumann, Probabilistic movement primitives, NeurIPS 2013, and Using probabilistic movement
-primitives in robotics, Autonomous Robots 42, 2018: a motion is basis functions of the phase z from 0 to 1 times weights,
-which are Gaussian. Passing through a point is linear Gaussian algebra (section 3.2 of the latter).
+Paraschos, Daniel, Peters and Neumann, Probabilistic movement primitives, NeurIPS 2013, and Using probabilistic
+movement primitives in robotics, Autonomous Robots 42, 2018: a motion is basis functions of the phase from 0 to 1 times
+weights, which are Gaussian. Passing through a point is linear Gaussian algebra (section 3.2 of the latter).
 
 A handful of demonstrations says nothing about most directions of w. There, motions that bend little are expected
 instead: the covariance of the weights is that of the demonstrations plus a part of the covariance whose inverse
