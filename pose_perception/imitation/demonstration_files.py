@@ -1,4 +1,4 @@
-"""Demonstrations in files: NumPy's `.npz`, `.csv`, folders of LeRobotDataset and `.mcap` bags, by the name's ending."""
+"""Demonstrations in files: NumPy's `.npz` and tables, by the name's ending."""
 
 from __future__ import annotations
 
@@ -62,6 +62,15 @@ def read_npz(path: Path) -> Demonstration:
     }
     joints = tuple(map(str, arrays["joints"]))
     return Demonstration(arrays["times_s"], joints, arrays["q"], arrays.get("commands"), **groups, source=str(path))
+
+
+def is_movement(path: Path) -> bool:
+    """Return whether a `.npz` file holds a learned movement and no demonstration.
+
+    Raises:
+        InvalidInputError: the file cannot be read.
+    """
+    return "joint_path/mean" in load_arrays(path)
 
 
 def save_arrays(path: Path, arrays: dict[str, Any]) -> None:

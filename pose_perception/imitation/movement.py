@@ -26,6 +26,8 @@ from pose_perception.imitation.tool_ik import solve_tool
 
 # How exactly conditioned motions pass through a point: squares of metres and radians.
 _EXACT = 1e-10
+# Sum of errors, metres and radians, with which an end counts as reached.
+_REACHED = 1e-3
 # One unit of the prior of positions, metres, beside that of rotations, radians.
 _METRES_PER_RADIAN = 0.5
 
@@ -42,9 +44,12 @@ class MovementConfig(Config):
         maximum=60,
     )
     position_tolerance: float = option(
-        0.005, "How far the tool may be from the path, in metres, or the object is out of reach.", minimum=0, maximum=1
+        0.005, "How far the tool may end from where it shall, in metres, or it is out of reach.", minimum=0, maximum=1
     )
     rotation_tolerance: float = option(0.05, "Likewise of its rotation, in radians.", minimum=0.0, maximum=3.2)
+    way_tolerance: float = option(
+        6.0, "How many times farther than that it may be from its way before the end.", minimum=1.0, maximum=100.0
+    )
     promp: PrompConfig = field(default_factory=PrompConfig)
 
 
@@ -144,13 +149,17 @@ def reproduce(
     count = max(2, math.ceil(movement.duration_s * config.rate) + 1)
     phases, times = np.linspace(0, 1, count), np.linspace(0, movement.duration_s, count)
     start = np.clip(start, robot.lower, robot.upper)
-    posture = movement.joint_path.condition(0.0, start, _EXACT * np.eye(len(start))).motion(phases)
-    q = np.clip(posture, robot.lower, robot.upper)
-    if movement.tool_path is not None:
+    exactly = _EXACT * np.eye(len(start))
+    postures = movement.joint_path.condition(0.0, start, exactly)
+    if movement.tool_path is None:
+        q = np.clip(postures.motion(phases), robot.lower, robot.upper)
+    else:
         if base_from_object is None or not np.isfinite(base_from_object).all():
             raise InvalidInputError(f"where is {movement.object_name}? The movement goes to it")
         goals = _tool_goals(movement, robot, start, base_from_object, phases)
-        q = _follow(movement, robot, goals, q, times, config)
+        end = _end_posture(movement, robot, goals[-1], postures.motion(phases[-1:])[0])
+        preferred = np.clip(postures.condition(1.0, end, exactly).motion(phases), robot.lower, robot.upper)
+        q = _follow(movement, robot, goals, preferred, times, config)
     grid = {name: np.interp(phases, np.linspace(0, 1, len(v)), v) for name, v in movement.openings.items()}
     return Demonstration(times, robot.joints, q, openings=grid, source="movement")
 
@@ -245,6 +254,17 @@ def _tool_goals(
     return base_from_object @ poses
 
 
+def _end_posture(movement: Movement, robot: Robot, goal: FloatArray, mean: FloatArray) -> FloatArray:
+    """Return joints with shape (n,), radians, with which the tool reaches its end and joints are far from limits."""
+    mean = np.clip(mean, robot.lower, robot.upper)
+    found = [solve_tool(robot, movement.arm, goal, begin, robot.rest) for begin in (mean, robot.rest)]
+    best = min(found, key=lambda solution: solution.position_error_m + solution.rotation_error_rad)
+    # Of those that reach it, the one with more room.
+    own = robot.arms[movement.arm].joints
+    reached = [s for s in found if s.position_error_m + s.rotation_error_rad < _REACHED] or [best]
+    return max(reached, key=lambda s: float(np.minimum(s.q - robot.lower, robot.upper - s.q)[own].min())).q
+
+
 def _follow(
     movement: Movement,
     robot: Robot,
@@ -259,9 +279,9 @@ def _follow(
     for i, goal in enumerate(goals):
         solution = solve_tool(robot, movement.arm, goal, last, posture[i])
         last = solution.q
-        if solution.position_error_m > config.position_tolerance or (
-            solution.rotation_error_rad > config.rotation_tolerance
-        ):
+        factor = 1.0 if i == len(goals) - 1 else config.way_tolerance
+        is_far = solution.position_error_m > factor * config.position_tolerance
+        if is_far or solution.rotation_error_rad > factor * config.rotation_tolerance:
             raise InvalidInputError(
                 f"{movement.object_name} is out of reach: at {times[i]:.2f} s of the movement the tool stays "
                 f"{1e3 * solution.position_error_m:.0f} mm and {math.degrees(solution.rotation_error_rad):.0f} degrees "

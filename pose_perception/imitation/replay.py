@@ -66,6 +66,11 @@ class Replayer:
         self._last: JointCommand | None = None
         self._next, self._off_since_s = 0, math.inf
 
+    @property
+    def config(self) -> ReplayConfig:
+        """Settings."""
+        return self._config
+
     def take_joints(self, stamp_s: float, q: FloatArray, velocity: FloatArray) -> None:
         """Take in what the robot says of itself: joints and velocities with shape (n,), radians and rad/s.
 
