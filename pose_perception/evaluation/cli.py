@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from pose_perception.datatypes import FloatArray, PoseEstimates
 from pose_perception.evaluation.coco import CocoFigures, evaluate_labels
+from pose_perception.evaluation.demonstrations_cli import add_demonstrations
 from pose_perception.evaluation.imitation_cli import add_imitation
 from pose_perception.evaluation.labels import Labels, read_labels
 from pose_perception.evaluation.skeleton3d_cli import add_skeleton3d
@@ -39,6 +40,7 @@ def add_parser(subparsers: Any) -> None:
     coco.set_defaults(run=run_coco)
     add_skeleton3d(actions)
     add_imitation(actions)
+    add_demonstrations(actions)
 
 
 def run_coco(args: argparse.Namespace) -> int:

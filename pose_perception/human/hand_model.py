@@ -8,6 +8,7 @@ from statistics import median
 import numpy as np
 
 from pose_perception.datatypes import FloatArray
+from pose_perception.geometry.palm import pose_from_knuckles
 from pose_perception.human.topology import HAND_21
 
 FINGERS = ("index", "middle", "ring", "pinky")
@@ -201,16 +202,4 @@ def palm_pose(positions: FloatArray, side: str) -> FloatArray | None:
         Origin in the wrist, x to the knuckle of the middle finger, z out of the back of the hand.
     """
     wrist, index, middle, pinky = (positions[_AT[n]] for n in ("wrist", "index_mcp", "middle_mcp", "pinky_mcp"))
-    x = middle - wrist
-    # Seen from the back, the index finger lies left of the little finger on a right hand and right of it on a left one.
-    z = np.cross(pinky - wrist, index - wrist) if side == "right" else np.cross(index - wrist, pinky - wrist)
-    length, area = np.linalg.norm(x), np.linalg.norm(z)
-    if not (length > 1e-3 and area > 1e-6):  # false for NaN, too
-        return None
-    x = x / length
-    z = z - (z @ x) * x
-    z /= np.linalg.norm(z)
-    pose = np.eye(4)
-    pose[:3, :3] = np.stack([x, np.cross(z, x), z], axis=1)
-    pose[:3, 3] = wrist
-    return pose
+    return pose_from_knuckles(wrist, index, middle, pinky, side)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from pose_perception.datatypes import FloatArray
+from pose_perception.geometry.torso import pose_from_corners
 from pose_perception.human.topology import Topology
-
-# Shoulders and hips closer to each other than this are no torso, metres.
-_SHORTEST_M = 0.10
 
 
 def torso_pose(positions: FloatArray, topology: Topology) -> FloatArray | None:
@@ -23,23 +21,9 @@ def torso_pose(positions: FloatArray, topology: Topology) -> FloatArray | None:
     Returns:
         `camera_from_torso` with shape (4, 4), or None when a shoulder or hip is missing or they do not span a plane.
     """
-    left_shoulder, right_shoulder, left_hip, right_hip = (
-        positions[topology.index[name]] for name in ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
+    return pose_from_corners(
+        *(positions[topology.index[f"{side}_{joint}"]] for joint in ("shoulder", "hip") for side in ("left", "right"))
     )
-    origin = (left_hip + right_hip) / 2
-    up = (left_shoulder + right_shoulder) / 2 - origin
-    left = left_shoulder - right_shoulder + left_hip - right_hip
-    forward = np.cross(left, up)
-    if not np.all(np.isfinite(forward)) or np.linalg.norm(up) < _SHORTEST_M:
-        return None
-    if np.linalg.norm(forward) < _SHORTEST_M * np.linalg.norm(up):
-        return None
-    z = up / np.linalg.norm(up)
-    x = forward / np.linalg.norm(forward)
-    pose = np.eye(4)
-    pose[:3, :3] = np.stack([x, np.cross(z, x), z], axis=1)
-    pose[:3, 3] = origin
-    return pose
 
 
 def trunk_rotations(corners: FloatArray, relative: FloatArray, widths: FloatArray) -> FloatArray:

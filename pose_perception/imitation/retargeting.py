@@ -17,13 +17,12 @@ from pose_perception.imitation.joint_limits import JointLimits, VelocityBounds
 from pose_perception.imitation.least_squares import LeastSquaresSolver
 from pose_perception.imitation.qp import QpConfig, QpSolver
 from pose_perception.imitation.robot import Robot
+from pose_perception.imitation.stop_check import StopCheck
 from pose_perception.imitation.target_filter import FilterConfig, MovingTarget, TargetFilter
 from pose_perception.imitation.targets import ArmTarget
 from pose_perception.imitation.tasks import TaskConfig
 from pose_perception.imitation.workspace import Workspace
 
-# Postures on the way to a stop that are looked at.
-_BRAKE_SAMPLES = 6
 # Slower than this, a robot stands still, rad/s.
 _STILL = 1e-6
 
@@ -100,7 +99,8 @@ class Retargeter:
         Raises:
             ConfigurationError: the solver is not installed.
         """
-        self._robot, self._capsules, self._config, self._workspace = robot, capsules, config, workspace
+        self._robot, self._config, self._workspace = robot, config, workspace
+        self._stop_check = StopCheck(robot, capsules, workspace, config.stop_distance_m)
         self._limits = JointLimits(robot, config.step_s, config.speed_scale)
         self._solver: _Solver = (
             QpSolver(robot, capsules, config.tasks, config.qp)
@@ -184,7 +184,8 @@ class Retargeter:
         if velocity is not None:
             if self._workspace is not None:
                 velocity = self._workspace.slow(self._q, velocity, brake)
-            is_safe, distance = self._can_stop(velocity)
+            clearance = self._stop_check.can_stop(self._q, velocity, self._limits)
+            is_safe, distance = clearance.is_free, clearance.distance_m
         if velocity is None or not is_safe:
             velocity = brake
         self._q, self._velocity = self._q + self._config.step_s * velocity, velocity
@@ -193,18 +194,3 @@ class Retargeter:
         return JointCommand(
             self._q.copy(), velocity.copy(), openings, distance, len(following) == len(targets), is_braking
         )
-
-    def _can_stop(self, velocity: FloatArray) -> tuple[bool, float]:
-        """Return whether the robot can stop after a step inside and without a collision; how near capsules are now."""
-        has_capsules = self._capsules is not None and len(self._capsules.pairs) > 0
-        if not has_capsules and self._workspace is None:
-            return True, math.inf
-        way = self._limits.braking(self._q, velocity, _BRAKE_SAMPLES)
-        bodies = self._robot.kinematics.bodies(np.vstack([self._q, way]))
-        is_inside = self._workspace is None or self._workspace.contains(bodies)
-        if self._capsules is None or not has_capsules:
-            return is_inside, math.inf
-        distances = self._capsules.nearest(bodies).distances
-        # What is too near already (it was, when this began) may part only.
-        allowed = np.minimum(self._config.stop_distance_m, distances[0] - 1e-6)
-        return is_inside and bool(np.all(distances[1:] >= allowed)), float(distances[0].min())

@@ -12,7 +12,7 @@ from pose_perception.errors import ConfigurationError
 from pose_perception.imitation.robot import Robot, arm_points
 
 # Arms that brake joint by joint may move their tools a little faster for a moment.
-_MARGIN = 0.9
+MARGIN = 0.9
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Workspace:
     """Keeps tools and wrists slow and inside of a box."""
 
     def __init__(self, robot: Robot, config: WorkspaceConfig) -> None:
-        self._robot, self._speed = robot, _MARGIN * config.tool_speed
+        self._robot, self._speed = robot, MARGIN * config.tool_speed
         self._low = np.array([config.min_x, config.min_y, config.min_z])
         self._high = np.array([config.max_x, config.max_y, config.max_z])
 

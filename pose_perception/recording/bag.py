@@ -71,6 +71,23 @@ class BagRecording:
             for _, channel, message in _read(file, wanted):
                 yield BagMessage(channel.topic, message.log_time, message.data)
 
+    def decoded(self, topics: Iterable[str]) -> Iterator[tuple[str, int, Any]]:
+        """Yield topic, time of recording in nanoseconds and the decoded message, in the order of recording.
+
+        Raises:
+            InvalidInputError: a file is cut off or damaged; what lies before the damage has been yielded.
+        """
+        wanted, factory, decoders = set(topics), DecoderFactory(), {}
+        for file in self.files:
+            for schema, channel, message in _read(file, wanted):
+                if schema.name not in decoders:
+                    decoders[schema.name] = factory.decoder_for(channel.message_encoding, schema)
+                try:
+                    content = decoders[schema.name](message.data)
+                except _DAMAGE as error:
+                    raise InvalidInputError(f"{file}: a message on {channel.topic} cannot be read: {error}") from error
+                yield channel.topic, message.log_time, content
+
     def first_messages(self, topics: Iterable[str]) -> dict[str, Any]:
         """Decode the first message of each topic; topics without a message are left out."""
         missing, found, factory = set(topics), {}, DecoderFactory()
