@@ -317,6 +317,25 @@ def test_ten_engagements_in_a_row_begin_where_the_robot_is(robot: Robot) -> None
         assert session.states[-1] == State.DISABLED
 
 
+@pytest.mark.parametrize("way", ["pause", "dead-man switch"])
+def test_it_goes_on_from_where_the_robot_was_moved_to_meanwhile(session: Session, way: str) -> None:
+    session.start()
+    if way == "pause":
+        session.imitator.supervisor.hold()
+    else:
+        session.is_pressed = False
+    session.run(0.8)
+    session.q = np.clip(session.q + 0.2, session.robot.lower, session.robot.upper)
+    session.run(0.1)
+    count, before = len(session.commands), session.q
+    session.is_pressed = True
+    if way == "pause":
+        assert session.imitator.supervisor.resume(session.time_s) is None
+    session.run(0.2)
+    assert session.states[-1] == State.ENABLING
+    assert (np.abs(session.commands[count][1].q - before) <= session.robot.velocity / ROBOT_HZ + 1e-9).all()
+
+
 def test_disabled_in_full_motion_it_comes_to_rest_within_its_acceleration(session: Session) -> None:
     session.pose = swaying(session.robot, amplitude=0.8, rate_hz=0.5)
     session.start()

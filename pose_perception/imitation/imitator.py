@@ -89,6 +89,7 @@ class Imitator:
         self._people: tuple[float, Sequence[Skeleton], Sequence[str]] | None = None
         self._command: JointCommand | None = None
         self._refusals: Counter[str] = Counter()
+        self._state = State.DISABLED  # of the last step
         self.targets: dict[str, ArmTarget] = {}
 
     @property
@@ -177,12 +178,13 @@ class Imitator:
 
         What was moving when imitation was held or ended is brought to rest.
         """
-        supervisor, before = self.supervisor, self.supervisor.state
-        state = supervisor.update(now_s, None if self._command is None else self._command.q)
-        if state in MOVING:
+        supervisor = self.supervisor
+        before, self._state = self._state, supervisor.update(now_s, None if self._command is None else self._command.q)
+        if self._state in MOVING:
             if before == State.HOLDING and not self._is_moving and supervisor.joints is not None:
                 # What held the robot may have moved it.
                 self._retargeter.reset(supervisor.joints.q)
+                self._command = None
             self._retargeter.limit_speed(supervisor.speed(now_s))
         elif not self._is_moving:
             self._end_if_disabled()
