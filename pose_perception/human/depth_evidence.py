@@ -137,5 +137,5 @@ def trunk_depth(depth: npt.NDArray[np.float32], corners: FloatArray) -> npt.NDAr
     samples = _read(depth, top * (1 - down) + bottom * down)
     result = np.full(len(corners), np.nan)
     enough = np.isfinite(samples).mean(axis=1) >= 0.1
-    result[enough] = np.nanmedian(samples[enough], axis=1)
+    result[enough] = median_of_finite(samples[enough])
     return result

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pose_perception.datatypes import FloatArray, PoseEstimates, RgbdFrame
 from pose_perception.geometry.camera import rays
 from pose_perception.human.appearance import brightness, describe, features
+from pose_perception.human.depth_evidence import median_of_finite
 from pose_perception.human.joint_offsets import complete_trunk
 from pose_perception.human.topology import Topology
 
@@ -127,7 +128,7 @@ class Sightings:
         used = np.where(is_there[..., None], near, samples)
         depth = np.full(distances.shape, np.nan)
         enough = known >= _FEWEST_WITH_DEPTH * samples.shape[2]
-        depth[enough] = np.nanmedian(used[enough], axis=1)
+        depth[enough] = median_of_finite(used[enough])
         return depth
 
 
