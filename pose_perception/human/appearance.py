@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pose_perception.datatypes import FloatArray
+from pose_perception.human.depth_evidence import median_of_finite
 
 PARTS = 2
 """Trunk and thighs are described apart: shirt and trousers."""
@@ -107,17 +108,13 @@ def _log_brightness(colors: FloatArray) -> FloatArray:
 
 def _statistics(values: FloatArray, counts: FloatArray) -> FloatArray:
     """Return median and spread of the values (N, S, 3) that count (N, M, S), shape (N, M, 6)."""
-    chosen = np.where(counts[..., None], values[:, None], np.inf)  # (N, M, S, 3)
-    middle = _median(chosen, counts)
-    with np.errstate(invalid="ignore"):
-        apart = np.where(counts[..., None], np.abs(chosen - middle[:, :, None]), np.inf)
-    spread = _NORMAL_SPREAD * _median(apart, counts)
+    chosen = np.where(counts[:, :, None], np.moveaxis(values, 1, 2)[:, None], np.nan)  # (N, M, 3, S)
+    middle = _median(chosen)
+    spread = _NORMAL_SPREAD * _median(np.abs(chosen - middle[..., None]))
     enough = counts.mean(axis=2, keepdims=True) >= _SMALLEST_SHARE
     return np.where(enough, np.concatenate([middle, spread], axis=2), np.nan)
 
 
-def _median(values: FloatArray, counts: FloatArray) -> FloatArray:
-    """Return the lower median of the values (N, M, S, 3) that count (N, M, S), with infinity for others, (N, M, 3)."""
-    ordered = np.sort(values, axis=2)
-    at = np.maximum(counts.sum(axis=2) - 1, 0) // 2  # (N, M)
-    return np.take_along_axis(ordered, at[..., None, None], axis=2)[:, :, 0]
+def _median(values: FloatArray) -> FloatArray:
+    """Return the median of the finite values of (..., S), shape (...)."""
+    return median_of_finite(values.reshape(-1, values.shape[-1])).reshape(values.shape[:-1])

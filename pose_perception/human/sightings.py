@@ -110,6 +110,12 @@ class Sightings:
         looks = describe(np.nan_to_num(self.trunk), on_trunk, np.nan_to_num(self.thighs), on_thighs)
         return Layers(centers, self.length_m[:, None] * centers[..., 2], clear, looks)
 
+    def centers_at(self, distances: FloatArray) -> FloatArray:
+        """Return `at(distances).centers` alone, shape (N, M, 3), metres: clothes cost more than all else."""
+        if not self.has_depth:
+            return np.full((*distances.shape, 3), np.nan)
+        return self.view[:, None] * (self._typical(distances) + _HALF_THICKNESS_M)[..., None]
+
     def _without_depth(self, shape: tuple[int, ...]) -> Layers:
         on_trunk, on_thighs = (
             np.isfinite(part).all(axis=2)[:, None].repeat(shape[1], axis=1) for part in (self.trunk, self.thighs)

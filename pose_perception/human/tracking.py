@@ -191,7 +191,7 @@ class Tracker:
         self.tracks += [track for track in tracks if track not in self.tracks]
         positions = self._view.to_reference(bodies.positions)
         covariances = self._view.covariances_to_reference(bodies.covariances)
-        sighted = self._view.to_reference(sightings.at(self._expected_depths(tracks)).centers[:, 0])
+        sighted = self._view.to_reference(sightings.centers_at(self._expected_depths(tracks))[:, 0])
         believed = [
             row
             for row, track in enumerate(tracks)

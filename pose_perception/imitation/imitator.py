@@ -24,9 +24,6 @@ from pose_perception.imitation.target_filter import TorsoFilter, torso_filter_co
 from pose_perception.imitation.targets import ArmTarget, Mapper, MappingConfig, body_arms
 from pose_perception.imitation.workspace import Workspace, WorkspaceConfig
 
-# Slower than this, a robot stands still, rad/s.
-_STILL = 1e-6
-
 
 @dataclass(frozen=True)
 class ImitationConfig(Config):
@@ -228,7 +225,7 @@ class Imitator:
 
     @property
     def _is_moving(self) -> bool:
-        return self._command is not None and bool((np.abs(self._command.velocity) > _STILL).any())
+        return self._command is not None and self._command.is_moving
 
     def _end_if_disabled(self) -> None:
         if self.supervisor.state in (State.DISABLED, State.FAULT):

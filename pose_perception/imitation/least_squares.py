@@ -16,7 +16,7 @@ from pose_perception.datatypes import FloatArray
 from pose_perception.imitation.joint_limits import VelocityBounds
 from pose_perception.imitation.robot import Robot
 from pose_perception.imitation.target_filter import MovingTarget
-from pose_perception.imitation.tasks import TaskConfig, arm_tasks
+from pose_perception.imitation.tasks import TaskConfig, normal_equations
 
 # Costs of joint velocities, of their changes and of the way to rest, as in `QpConfig`.
 _DAMPING, _SMOOTHNESS, _POSTURE = 0.02, 0.1, 0.001
@@ -47,11 +47,7 @@ class LeastSquaresSolver:
         """
         bodies = self._robot.kinematics.bodies(q)
         axes = self._robot.kinematics.axes(bodies)
-        normal = np.diag(np.full(len(q), _DAMPING**2 + _SMOOTHNESS**2 + _POSTURE**2))
-        right = _SMOOTHNESS**2 * velocity + _POSTURE**2 * (posture - q)
-        for name, target in targets.items():
-            jacobian, wanted = arm_tasks(self._robot, self._robot.arms[name], bodies, axes, target, self._tasks)
-            normal += jacobian.T @ jacobian
-            right += jacobian.T @ wanted
-        solution = np.linalg.solve(normal, right)
+        priors = [(_POSTURE, posture - q), (_SMOOTHNESS, velocity), (_DAMPING, np.zeros_like(q))]
+        normal, wish = normal_equations(self._robot, bodies, axes, targets, self._tasks, priors)
+        solution = np.linalg.solve(normal, wish)
         return np.clip(solution, bounds.lower, bounds.upper) if np.all(np.isfinite(solution)) else None

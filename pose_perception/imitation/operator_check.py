@@ -90,7 +90,6 @@ class OperatorCheck:
 
     Attributes:
         operator: Identifier of the person; empty while nobody is chosen.
-        stamp_s: Of the last frame that counted, seconds; minus infinity before.
     """
 
     def __init__(self, config: OperatorConfig, sides: Sequence[str] = SIDES) -> None:
@@ -103,7 +102,6 @@ class OperatorCheck:
         self._config = config
         self._sides = tuple(sides)
         self.operator = ""
-        self.stamp_s = -np.inf
         self._last_stamp_s = -np.inf
         self._lengths: dict[tuple[str, str], deque[float]] = {}
         self._joints: dict[tuple[str, str], deque[FloatArray]] = {}
@@ -123,7 +121,7 @@ class OperatorCheck:
 
     def release(self) -> None:
         """Follow nobody, and forget what was known of the last one; stamps still only go forwards."""
-        self.operator, self.stamp_s = "", -np.inf
+        self.operator = ""
         self._lengths.clear()
         self._joints.clear()
         self._accepted.clear()
@@ -166,7 +164,6 @@ class OperatorCheck:
         sides = self._believed_sides(stamp_s, joints)
         if isinstance(sides, Refusal):
             return sides
-        self.stamp_s = stamp_s
         self._torso = (stamp_s, person.camera_from_torso.copy())
         return Believed(person, sides)
 

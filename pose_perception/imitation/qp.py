@@ -22,7 +22,7 @@ from pose_perception.imitation.joint_limits import VelocityBounds
 from pose_perception.imitation.kinematics import Axes
 from pose_perception.imitation.robot import Robot
 from pose_perception.imitation.target_filter import MovingTarget
-from pose_perception.imitation.tasks import TaskConfig, arm_tasks
+from pose_perception.imitation.tasks import TaskConfig, normal_equations
 
 # Marks of the solver for soft constraints, and its answers that are solutions.
 _SOFT, _SOLVED = 8, (1, 2)
@@ -91,18 +91,17 @@ class QpSolver:
         config, kinematics = self._config, self._robot.kinematics
         bodies = kinematics.bodies(q)
         axes = kinematics.axes(bodies)
-        # Costs of 1/2 v'Hv + f'v.
-        hessian = np.diag(np.full(len(q), config.posture_cost**2 + config.smoothness_cost**2 + config.damping**2))
-        gradient = -(config.posture_cost**2) * (posture - q) - config.smoothness_cost**2 * velocity
-        for name, target in targets.items():
-            jacobian, wanted = arm_tasks(self._robot, self._robot.arms[name], bodies, axes, target, self._tasks)
-            hessian += jacobian.T @ jacobian
-            gradient -= jacobian.T @ wanted
+        priors = [
+            (config.posture_cost, posture - q),
+            (config.smoothness_cost, velocity),
+            (config.damping, np.zeros_like(q)),
+        ]
+        hessian, wish = normal_equations(self._robot, bodies, axes, targets, self._tasks, priors)
         rows, fastest = self._barrier(bodies, axes)
         upper = np.concatenate([bounds.upper, fastest])
         lower = np.concatenate([bounds.lower, np.full(len(fastest), -1e30)])
         sense = np.concatenate([np.zeros(len(q), np.int32), np.full(len(fastest), _SOFT, np.int32)])
-        solution, _, answer, _ = self._solve(hessian, gradient, rows, upper, lower, sense)
+        solution, _, answer, _ = self._solve(hessian, -wish, rows, upper, lower, sense)
         if answer not in _SOLVED or not np.all(np.isfinite(solution)):
             return None
         return np.clip(solution, bounds.lower, bounds.upper)

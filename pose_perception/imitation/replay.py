@@ -30,9 +30,6 @@ from pose_perception.imitation.stop_check import StopCheck
 from pose_perception.imitation.supervisor import JointReport
 from pose_perception.imitation.workspace import MARGIN, Workspace
 
-# Slower than this, a robot stands still, rad/s.
-_STILL = 1e-6
-
 
 class Replayer:
     """Replays one motion after the other. All times are in seconds, on one clock.
@@ -159,7 +156,7 @@ class Replayer:
     def _braking(self) -> JointCommand | None:
         """Return the next command on the way to rest; None when the robot is there."""
         last = self._last
-        if last is None or not (np.abs(last.velocity) > _STILL).any():
+        if last is None or not last.is_moving:
             self._go(ReplayState.ABORTED, self.reason, self.detail, count=False)
             return None
         bounds = self._limits.bounds(last.q, last.velocity)

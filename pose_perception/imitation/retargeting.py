@@ -62,6 +62,11 @@ class JointCommand:
     is_following: bool
     is_braking: bool
 
+    @property
+    def is_moving(self) -> bool:
+        """Whether any joint moves."""
+        return bool((np.abs(self.velocity) > _STILL).any())
+
 
 class _Solver(Protocol):
     def step(

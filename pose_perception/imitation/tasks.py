@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,6 +88,33 @@ def arm_tasks(
         turn = toward(error, config.gain_hz, config.slowing_rad_s2)
         add(kinematics.turn_jacobian(axes, arm.tool.body), turn, config.tool_cost)
     return np.concatenate(jacobians), np.concatenate(wanted)
+
+
+def normal_equations(
+    robot: Robot,
+    bodies: FloatArray,
+    axes: Axes,
+    targets: Mapping[str, MovingTarget],
+    config: TaskConfig,
+    priors: Sequence[tuple[float, FloatArray]],
+) -> tuple[FloatArray, FloatArray]:
+    """Return H with shape (n, n) and g with shape (n,) of the velocities v that cost 1/2 v'Hv - g'v.
+
+    Args:
+        robot: The robot with n joints.
+        bodies: Where it is, as `Kinematics.bodies` returns it.
+        axes: Of its joints.
+        targets: By name of the arm.
+        config: Costs of the tasks.
+        priors: Costs of the distance from velocities with shape (n,), rad/s, and these velocities.
+    """
+    hessian = np.diag(np.full(len(robot.joints), sum(cost**2 for cost, _ in priors)))
+    wish = np.sum([cost**2 * velocity for cost, velocity in priors], axis=0)
+    for name, target in targets.items():
+        jacobian, wanted = arm_tasks(robot, robot.arms[name], bodies, axes, target, config)
+        hessian += jacobian.T @ jacobian
+        wish += jacobian.T @ wanted
+    return hessian, wish
 
 
 def rotation_vector(rotation: FloatArray) -> FloatArray:
