@@ -60,6 +60,18 @@ def test_a_face_on_the_chest_of_somebody_whose_head_is_outside_is_impossible() -
     assert _impossible(_without(near, "left_shoulder", "right_hip")) >= head
 
 
+def test_a_face_on_the_neck_of_somebody_whose_head_is_outside_is_impossible() -> None:
+    # Everything fits but for the image's edge, where the shoulders nearly are.
+    low = {
+        f"{side}{part}": (left, up - 0.17, near)
+        for side in ("left_", "right_", "")
+        for part, (left, up, near) in _JOINTS.items()
+        if part in (("nose",) if not side else ("eye", "ear"))
+    }
+    assert {"nose", "left_eye", "right_eye"} <= _impossible(_person(1.3, up_m=-0.03, **low))
+    assert "nose" not in _impossible(_person(2.6, up_m=-0.03, **low))
+
+
 def test_a_face_beside_the_body_is_of_somebody_else() -> None:
     assert "nose" in _impossible(_person(2.6, nose=(0.6, 0.75, 0.1)))
 
