@@ -15,8 +15,8 @@ import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
 from pose_perception.datatypes import CameraIntrinsics, FloatArray
-from pose_perception.networks.architectures.pose_matcher import CROP_PX, CROP_RADII
-from pose_perception.objects.crops import Observation, crop_intrinsics, middles, motion_between
+from pose_perception.objects.crops import Observation, crop_intrinsics, motion_between
+from pose_perception.objects.matcher import CROP_RADII, comparison_input
 from pose_perception.objects.raycasting import RaycastingRenderer
 from pose_perception.objects.surface import Surface
 from pose_perception.simulation.sensor import Sensor, SensorConfig
@@ -174,7 +174,7 @@ def _group(
     colorless = rng.random() < _COLORLESS
     renderer = (impostor or candidate).bare if colorless else (impostor or candidate).painted
     poses = _hypotheses(thing, truth, rng)
-    colors, depths, nearness = compare(renderer, poses, np.zeros(3), thing.radius, seen)
+    colors, depths, nearness = comparison_input(renderer, poses, np.zeros(3), thing.radius, seen)
     equal = thing.symmetries[:1] if thing.tells_sides and not colorless else thing.symmetries
     true = np.tile(truth, (len(equal), 1, 1))
     true[:, :3, :3] = truth[:3, :3] @ equal
@@ -189,21 +189,6 @@ def _group(
     return Samples(
         colors, depths.astype(np.float16), nearness, np.float32(shift), np.float32(turn), learnt, np.float32(error)
     )
-
-
-def compare(
-    renderer: RaycastingRenderer, poses: FloatArray, center: FloatArray, radius: float, seen: Observation
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Return the input of `PoseMatcher` for N hypotheses; see there for shapes."""
-    crop = crop_intrinsics(poses, center, radius, seen.intrinsics, CROP_RADII, CROP_PX)
-    made = renderer.render(poses, crop, CROP_PX)
-    colors, depths = seen.crops(crop, CROP_PX)
-    both = np.concatenate([np.round(made.color * 255).astype(np.uint8), colors], axis=3)
-    middle = middles(poses, center)[:, 2]
-    stacked = np.stack([made.depth, depths], axis=3)
-    relative = (stacked - middle[:, None, None, None]) / radius
-    relative[~(stacked > 0)] = np.nan
-    return both, np.float32(relative), np.float32(radius / middle)
 
 
 def _hypotheses(thing: Thing, truth: FloatArray, rng: np.random.Generator) -> FloatArray:

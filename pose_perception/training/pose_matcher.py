@@ -12,7 +12,7 @@ import argparse
 import math
 import sys
 import time
-from importlib.util import find_spec
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,8 @@ _AVERAGE = 0.998  # of the weights that are kept, a step
 _RIGHT, _RIGHT_BAND = 0.1, 0.02  # in diameters: right, and over what it becomes wrong
 _RANK_SCALE = 0.02  # in diameters: what makes one hypothesis clearly better than another
 _SHIFT_SCALE, _TURN_SCALE = 0.1, 0.15
-_EVERY = 25  # rounds between measurements
+_HUBER = 0.3
+_EVERY = 20  # rounds between measurements
 _VALIDATION_GROUPS = 250
 
 
@@ -48,10 +49,8 @@ def losses(results: tuple[Tensor, ...], batch: dict[str, Tensor]) -> dict[str, T
     """
     shift, turn, rank, accept = results
     learnt = batch["learnt"]
-    moves = functional.smooth_l1_loss((shift[learnt] - batch["shift"][learnt]) / _SHIFT_SCALE, torch.zeros(()).expand(
-        int(learnt.sum()), 3), beta=0.3)
-    turns = functional.smooth_l1_loss((turn[learnt] - batch["turn"][learnt]) / _TURN_SCALE, torch.zeros(()).expand(
-        int(learnt.sum()), 3), beta=0.3)
+    moves = functional.smooth_l1_loss(shift[learnt] / _SHIFT_SCALE, batch["shift"][learnt] / _SHIFT_SCALE, beta=_HUBER)
+    turns = functional.smooth_l1_loss(turn[learnt] / _TURN_SCALE, batch["turn"][learnt] / _TURN_SCALE, beta=_HUBER)
     error = batch["error"].reshape(-1, GROUP)
     real = torch.isfinite(error).all(1)
     wanted = torch.softmax(-error[real] / _RANK_SCALE, dim=1)
@@ -65,7 +64,9 @@ def to_batch(samples: Samples, rows: np.ndarray, rng: np.random.Generator | None
     """Return groups as tensors with one row a hypothesis; colours of the camera are varied when a generator is given."""
     values = {name: np.ascontiguousarray(getattr(samples, name)[rows]) for name in Samples._fields}
     if rng is not None:
-        gains = np.clip(rng.normal(1, 0.1, (len(rows), 1, 1, 1, 3)), 0.7, 1.4) * rng.uniform(0.7, 1.4, (len(rows), 1, 1, 1, 1))
+        gains = np.clip(rng.normal(1, 0.1, (len(rows), 1, 1, 1, 3)), 0.7, 1.4) * rng.uniform(
+            0.7, 1.4, (len(rows), 1, 1, 1, 1)
+        )
         varied = values["colors"][..., 3:] * np.float32(gains)
         values["colors"][..., 3:] = np.minimum(varied, 255).astype(np.uint8)
     tensors = {name: torch.from_numpy(value).flatten(0, 1) for name, value in values.items()}
@@ -77,6 +78,32 @@ def compare(network: PoseMatcher, batch: dict[str, Tensor]) -> tuple[Tensor, ...
     """Run the network in bfloat16 on a batch."""
     with torch.autocast("cpu", torch.bfloat16):
         return network(batch["colors"], batch["depths"], batch["nearness"])
+
+
+class Store:
+    """The newest groups; the oldest are overwritten.
+
+    Args:
+        first: What is in it at first.
+        size: How many groups it holds.
+    """
+
+    def __init__(self, first: Samples, size: int) -> None:
+        self._size, self._next, self._count = size, 0, 0
+        self._samples = Samples(*(np.zeros((size, *value.shape[1:]), value.dtype) for value in first))
+        self.add(first)
+
+    def add(self, samples: Samples) -> None:
+        """Add groups."""
+        rows = (self._next + np.arange(len(samples.error))) % self._size
+        for kept, new in zip(self._samples, samples, strict=True):
+            kept[rows] = new
+        self._next = int(rows[-1] + 1) % self._size
+        self._count = min(self._count + len(rows), self._size)
+
+    def draw(self, groups: int, rng: np.random.Generator) -> dict[str, Tensor]:
+        """Draw different groups with their colours varied; see `to_batch`."""
+        return to_batch(self._samples, rng.choice(self._count, groups, replace=False), rng)
 
 
 def draw_samples(pool: Pool, groups: int, rng: np.random.Generator) -> Samples:
@@ -137,14 +164,16 @@ def train(folder: Path, rounds: int, seed: int, minutes: float) -> None:
     first = _resume(folder, network, average, optimizer)
     rng = np.random.default_rng((seed, first))
     cad = robot_parts()
-    validation = draw_samples(Pool(60, cad, np.random.default_rng((seed, 1, 1))), _VALIDATION_GROUPS, np.random.default_rng((seed, 2, 2)))
+    validation = draw_samples(
+        Pool(60, cad, np.random.default_rng((seed, 1, 1))), _VALIDATION_GROUPS, np.random.default_rng((seed, 2, 2))
+    )
     pool = Pool(_POOL, cad, rng)
-    store = draw_samples(pool, 3 * _GROUPS, rng)
+    store = Store(draw_samples(pool, 3 * _GROUPS, rng), _STORE_GROUPS)
     end = time.monotonic() + 60 * minutes
     for index in range(first, rounds):
         new = draw_samples(pool, _GROUPS, rng)
         pool.renew(_RENEWED, rng)
-        store = Samples(*(np.concatenate(both)[-_STORE_GROUPS:] for both in zip(store, new, strict=True)))
+        store.add(new)
         for group in optimizer.param_groups:
             group["lr"] = _RATE * min(1, (index + 1) / _WARM_ROUNDS) * (0.5 + 0.5 * math.cos(math.pi * index / rounds))
         means = _learn(network, average, optimizer, store, len(new.error), rng)
@@ -163,7 +192,7 @@ def _learn(
     network: PoseMatcher,
     average: PoseMatcher,
     optimizer: torch.optim.Optimizer,
-    store: Samples,
+    store: Store,
     new: int,
     rng: np.random.Generator,
 ) -> dict[str, float]:
@@ -171,7 +200,7 @@ def _learn(
     steps = max(1, round(new * _REUSE / _BATCH_GROUPS))
     sums: dict[str, float] = {}
     for _ in range(steps):
-        batch = to_batch(store, rng.choice(len(store.error), _BATCH_GROUPS, replace=False), rng)
+        batch = store.draw(_BATCH_GROUPS, rng)
         parts = losses(compare(network, batch), batch)
         optimizer.zero_grad()
         sum(parts.values()).backward()
@@ -184,7 +213,7 @@ def _learn(
                 else:
                     kept.copy_(value)
         for name, value in parts.items():
-            sums[name] = sums.get(name, 0.0) + float(value) / steps
+            sums[name] = sums.get(name, 0.0) + float(value.detach()) / steps
     return sums
 
 
@@ -194,18 +223,12 @@ def robot_parts() -> list[Path]:
     Raises:
         ConfigurationError: the package is not installed.
     """
-    spec = find_spec("cmeel_example_robot_data") or find_spec("example_robot_data")
-    roots = [Path(path) for path in sys.path if (Path(path) / "cmeel.prefix").is_dir()]
-    del spec
-    files = [
-        path
-        for root in roots
-        for path in sorted((root / "cmeel.prefix/share/example-robot-data/robots").rglob("*"))
-        if path.suffix.lower() in (".stl", ".obj", ".dae")
-    ]
-    if not files:
-        raise ConfigurationError("no meshes of robots: install the package example-robot-data")
-    return files
+    try:
+        package = metadata.distribution("example-robot-data")
+    except metadata.PackageNotFoundError as error:
+        raise ConfigurationError("no meshes of robots: install the package example-robot-data") from error
+    folder = Path(str(package.locate_file("cmeel.prefix/share/example-robot-data/robots")))
+    return [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in (".stl", ".obj", ".dae")]
 
 
 def _resume(folder: Path, network: PoseMatcher, average: PoseMatcher, optimizer: torch.optim.Optimizer) -> int:

@@ -9,9 +9,14 @@ where in the image the object is.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
+from safetensors.torch import load
 from torch import Tensor, nn
 from torch.nn import functional
+
+from pose_perception.errors import WeightsError
 
 CROP_PX = 64
 # Half an edge of the crop at the distance of the object, in radii of the object.
@@ -85,3 +90,52 @@ class PoseMatcher(nn.Module):
         place = (torch.arange(CROP_PX, device=depths.device, dtype=torch.float32) + 0.5) * (2 / CROP_PX) - 1
         positions = torch.stack([place[None, None, :] * scale, place[None, :, None] * scale, z, valid], dim=1)
         return torch.cat([colors.permute(0, 3, 1, 2).float() / 127.5 - 1, positions], dim=1)
+
+
+class PackedMatcher(nn.Module):
+    """The matcher for the runtime, which knows bytes only.
+
+    Input (N, 64, 64, 12) uint8: both colours (6), then both depths and the nearness in two bytes each, the higher one
+    first. A depth of d radii is stored as round((d + 2) / 4 * 65534) + 1, none as 0; a nearness of n as
+    round(n * 16384), in every pixel.
+
+    Args:
+        matcher: The network.
+        outputs: Results wanted, of `OUTPUTS`.
+    """
+
+    def __init__(self, matcher: PoseMatcher, outputs: tuple[str, ...]) -> None:
+        super().__init__()
+        self._matcher = matcher
+        self._wanted = [OUTPUTS.index(name) for name in outputs]
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Compare; every result has shape (N, C)."""
+        values = images[..., 6:].float()
+        words = values[..., 0::2] * 256 + values[..., 1::2]
+        depths = (words[..., :2] - 1) * (2 * FARTHEST_RADII / 65534) - FARTHEST_RADII
+        depths = torch.where(words[..., :2] > 0, depths, torch.full_like(depths, 2 * FARTHEST_RADII))
+        results = self._matcher(images[..., :6], depths, words[:, 0, 0, 2] / 16384)
+        return [results[i].reshape(len(images), -1) for i in self._wanted]
+
+
+def build_network(content: Sequence[bytes], input_size: tuple[int, int], outputs: tuple[str, ...]) -> PackedMatcher:
+    """Build the network from its trained weights.
+
+    Args:
+        content: One file (safetensors).
+        input_size: (64, 64).
+        outputs: Names among `OUTPUTS`.
+
+    Raises:
+        WeightsError: the file does not fit.
+    """
+    matcher = PoseMatcher()
+    try:
+        state = {
+            name: value.float() if value.is_floating_point() else value for name, value in load(content[0]).items()
+        }
+        matcher.load_state_dict(state, strict=True)
+    except Exception as error:  # safetensors' own errors share no base class with torch's
+        raise WeightsError(f"these are no weights of the pose matcher: {error}") from error
+    return PackedMatcher(matcher, outputs).eval()

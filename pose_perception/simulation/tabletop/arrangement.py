@@ -42,9 +42,7 @@ def make_thing(shape: Shape, rng: np.random.Generator) -> Thing:
     """Paint a shape at random."""
     picture, tells_sides = sheet(rng, shape.unfolding)
     mesh = shape.mesh
-    surface = Surface(
-        np.float32(mesh.vertices), np.int32(mesh.faces), uvs=unfold(shape), texture=halvings(picture)
-    )
+    surface = Surface(np.float32(mesh.vertices), np.int32(mesh.faces), uvs=unfold(shape), texture=halvings(picture))
     return Thing(surface, shape.symmetries, tells_sides)
 
 

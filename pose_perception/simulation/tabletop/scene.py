@@ -99,9 +99,7 @@ class TabletopScene:
         self._scene = open3d.t.geometry.RaycastingScene()
         for surface, pose in self._placed:
             vertices = np.float32(surface.vertices @ pose[:3, :3].T + pose[:3, 3])
-            self._scene.add_triangles(
-                open3d.core.Tensor(vertices), open3d.core.Tensor(surface.faces.astype(np.uint32))
-            )
+            self._scene.add_triangles(open3d.core.Tensor(vertices), open3d.core.Tensor(surface.faces.astype(np.uint32)))
 
     def view(self, camera_from_world: FloatArray, intrinsics: FloatArray, size: tuple[int, int]) -> View:
         """Look at the scene.
