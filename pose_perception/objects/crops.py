@@ -125,7 +125,7 @@ class Observation:
 
     def __init__(self, color: npt.NDArray[np.uint8], depth: npt.NDArray[np.float32], intrinsics: FloatArray) -> None:
         self.intrinsics = np.asarray(intrinsics, np.float64)
-        self._depth = depth
+        self.image, self.depth = color, depth
         self._levels = [color]
 
     def crops(self, crop: FloatArray, size: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
@@ -146,7 +146,7 @@ class Observation:
                 ]
             )
             flags = cv2.WARP_INVERSE_MAP | cv2.INTER_NEAREST
-            depths[i] = cv2.warpAffine(self._depth, matrix, (size, size), flags=flags)
+            depths[i] = cv2.warpAffine(self.depth, matrix, (size, size), flags=flags)
             level = int(np.clip(np.floor(np.log2(max(scale_x, 1e-6)) + 0.3), 0, 6))
             image, factor = self._level(level), 2.0**-level
             # A halved image's pixel centres lie between those of the larger one.
