@@ -141,11 +141,12 @@ class ObjectronFinder:
         Args:
             frame: Image, depth and camera.
             regions: Where to look, instead of the detector; those of models that are no category are not looked at.
-            expected: Where objects should be by what earlier frames showed; looked at where the detector finds none.
+            expected: Where objects should be by what earlier frames showed; looked at where nothing else says so.
         """
         if self._detector is None:
             return []
-        candidates = self._detect(frame, expected) if regions is None else self._from_regions(regions)
+        candidates = self._detect(frame) if regions is None else self._from_regions(regions)
+        candidates += self._not_covered(expected, candidates)
         found = [self._look(frame, candidate) for candidate in candidates[: self._config.max_objects]]
         boxes = sorted((box for box in found if box is not None), key=lambda box: -box.score)
         kept: list[CategoryBox] = []
@@ -154,14 +155,18 @@ class ObjectronFinder:
                 kept.append(box)
         return kept
 
-    def _detect(self, frame: RgbdFrame, expected: Sequence[Detection]) -> list[_Candidate]:
+    def _detect(self, frame: RgbdFrame) -> list[_Candidate]:
         thresholds = dict.fromkeys(self._networks, self._config.detection_threshold)
-        found = find_boxes(self._detector, frame.color, thresholds)
+        return [_Candidate(found, None) for found in find_boxes(self._detector, frame.color, thresholds)]
+
+    def _not_covered(self, expected: Sequence[Detection], others: Sequence[_Candidate]) -> list[_Candidate]:
+        candidates = []
         for detection in expected:
-            same = np.array([other.box for other in found if other.category == detection.category]).reshape(-1, 4)
-            if detection.category in self._networks and not (overlaps(detection.box, same) > _SAME / 2).any():
-                found.append(detection)
-        return [_Candidate(detection, None) for detection in found]
+            same = [other.detection.box for other in others if other.detection.category == detection.category]
+            covered = (overlaps(detection.box, np.reshape(same, (-1, 4))) > _SAME / 2).any()
+            if detection.category in self._networks and not covered:
+                candidates.append(_Candidate(detection, None))
+        return candidates
 
     def _from_regions(self, regions: Sequence[ObjectRegion]) -> list[_Candidate]:
         candidates = []
