@@ -64,6 +64,8 @@ class NetworkSpec:
         outputs: Name of a result to name of its tensor in the file. Results are float32, batch first, channels last.
         scale, offset: Input range: pixel * scale + offset.
         input_tensor: Where the graph is entered (TensorFlow graphs only).
+        channels: Bytes of a pixel: 3 for RGB; other networks say in their architecture what theirs mean.
+        batch_sizes: The batch sizes that backends prepare, ascending, beginning with 1; None for their own.
         takes_bgr: The graph wants blue first (frozen TensorFlow graphs only); what is built takes RGB all the same.
         size_multiple: Other input sizes must be multiples of this plus `size_remainder`; None when the size is fixed.
         size_remainder: See `size_multiple`.
@@ -81,6 +83,8 @@ class NetworkSpec:
     size_remainder: int = 0
     architecture: str | None = None
     takes_bgr: bool = False
+    channels: int = 3
+    batch_sizes: tuple[int, ...] | None = None
 
     def build(self, content: Sequence[bytes], input_size: tuple[int, int], outputs: Mapping[str, str]) -> Graph:
         """Return the network as a PyTorch module.
@@ -179,6 +183,14 @@ _SPECS = (
     ),
     NetworkSpec("deeppose", (256, 256), {"stage_1": "stage_1"}, architecture="deeppose"),
     NetworkSpec("deeppose_joints", (96, 96), {"stage_2": "stage_2", "stage_3": "stage_3"}, architecture="deeppose"),
+    NetworkSpec(
+        "pose_matcher",
+        (64, 64),
+        {name: name for name in ("shift", "turn", "rank", "accept")},
+        architecture="pose_matcher",
+        channels=12,
+        batch_sizes=(1, 4, 16, 64),
+    ),
 )
 CATALOGUE = {spec.name: spec for spec in _SPECS}
 

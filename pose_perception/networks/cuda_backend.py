@@ -19,14 +19,22 @@ class CudaBackend:
 
     Args:
         module: The network.
-        input_size: (height, width) in pixels.
+        input_size: (height, width, channels).
         precision: `fast` for half precision, `exact` for float32 without TF32.
+        batch_sizes: Those to capture; None for those that suit most networks.
     """
 
     batch_sizes = (1, 2, 4, 8, 16)
     pads = True
 
-    def __init__(self, module: Graph, input_size: tuple[int, int], precision: str) -> None:
+    def __init__(
+        self,
+        module: Graph,
+        input_size: tuple[int, int, int],
+        precision: str,
+        batch_sizes: tuple[int, ...] | None = None,
+    ) -> None:
+        self.batch_sizes = batch_sizes or self.batch_sizes
         module = module.eval().requires_grad_(False)
         if precision == "fast":
             module = module.half()
@@ -37,7 +45,7 @@ class CudaBackend:
 
     @torch.inference_mode()
     def run(self, images: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
-        """Run one batch with shape (N, H, W, 3); the results are overwritten by the next run."""
+        """Run one batch with shape (N, H, W, C); the results are overwritten by the next run."""
         size = len(images)
         if size not in self._captured:
             self._captured[size] = self._capture(size)
@@ -52,7 +60,7 @@ class CudaBackend:
 
     @torch.inference_mode()
     def _capture(self, size: int) -> tuple[Any, torch.Tensor, torch.Tensor, list[torch.Tensor], list[torch.Tensor]]:
-        staging = torch.zeros((size, *self._input_size, 3), dtype=torch.uint8, pin_memory=True)
+        staging = torch.zeros((size, *self._input_size), dtype=torch.uint8, pin_memory=True)
         device_images = staging.cuda()
         graph = torch.cuda.CUDAGraph()
         with torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=self._tf32):

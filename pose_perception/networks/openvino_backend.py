@@ -36,12 +36,14 @@ class OpenvinoBackend:
         folder: Folder of the converted model.
         precision: `fast` lets OpenVINO compute in bfloat16 where the CPU has it, `exact` forces float32.
         threads: CPU threads; 0 for OpenVINO's choice.
+        batch_sizes: Those to compile for; None for those that suit most networks.
     """
 
     batch_sizes = (1, 2, 4)
     pads = False
 
-    def __init__(self, folder: Path, precision: str, threads: int) -> None:
+    def __init__(self, folder: Path, precision: str, threads: int, batch_sizes: tuple[int, ...] | None = None) -> None:
+        self.batch_sizes = batch_sizes or self.batch_sizes
         self._core = import_openvino().Core()
         # Read at once: a process with other code may remove the files of this one.
         self._model = self._core.read_model(folder / _FILES[0])
@@ -53,7 +55,7 @@ class OpenvinoBackend:
         self._requests: dict[int, Any] = {}
 
     def run(self, images: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
-        """Run one batch with shape (N, H, W, 3); the results are overwritten by the next run."""
+        """Run one batch with shape (N, H, W, C); the results are overwritten by the next run."""
         request = self._requests.get(len(images)) or self._compile(images.shape)
         request.infer([images], share_inputs=True, share_outputs=True)
         return [tensor.data for tensor in request.output_tensors]
@@ -113,10 +115,12 @@ def _convert(
 
     openvino = import_openvino()
     module = spec.build(content, size, outputs).requires_grad_(False)
-    example = torch.zeros((1, *size, 3), dtype=torch.uint8)
+    example = torch.zeros((1, *size, spec.channels), dtype=torch.uint8)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # OpenVINO traces with torch.jit, which warns that it is old
-        model = openvino.convert_model(module, example_input=example, input=openvino.PartialShape([-1, *size, 3]))
+        model = openvino.convert_model(
+            module, example_input=example, input=openvino.PartialShape([-1, *size, spec.channels])
+        )
     for output, name in zip(model.outputs, outputs, strict=True):
         output.get_tensor().set_names({name})
     openvino.save_model(model, folder / _FILES[0], compress_to_fp16=False)

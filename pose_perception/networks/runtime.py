@@ -48,13 +48,21 @@ class Network:
         output_names: Names of the results in the order of the backend.
         device: `cuda` or `cpu`.
         backend: What executes it.
+        channels: Bytes of a pixel.
     """
 
     def __init__(
-        self, name: str, input_size: tuple[int, int], output_names: Sequence[str], device: str, backend: Backend
+        self,
+        name: str,
+        input_size: tuple[int, int],
+        output_names: Sequence[str],
+        device: str,
+        backend: Backend,
+        channels: int = 3,
     ) -> None:
         self.name = name
         self.input_size = input_size
+        self._pixel = (*input_size, channels)
         self.output_names = tuple(output_names)
         self.device = device
         self._backend = backend
@@ -64,7 +72,7 @@ class Network:
         """Run the network.
 
         Args:
-            images: RGB with shape (N, height, width, 3), uint8, any N.
+            images: RGB with shape (N, height, width, 3), uint8, any N; with as many channels as the catalogue says.
 
         Returns:
             Results by name, float32, with shape (N, ...), channels last; see the catalogue.
@@ -72,7 +80,7 @@ class Network:
         Raises:
             InvalidInputError: the images have another type or size.
         """
-        expected = (*self.input_size, 3)
+        expected = self._pixel
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != expected:
             raise InvalidInputError(
                 f"{self.name} takes uint8 images with shape (N, {', '.join(map(str, expected))}), "
@@ -98,11 +106,11 @@ class Network:
         """
         for size in self._backend.batch_sizes:
             if largest is None or size <= largest:
-                self._backend.run(np.zeros((size, *self.input_size, 3), np.uint8))
+                self._backend.run(np.zeros((size, *self._pixel), np.uint8))
 
     def _empty(self) -> dict[str, npt.NDArray[np.float32]]:
         if self._shapes is None:
-            results = self._backend.run(np.zeros((1, *self.input_size, 3), np.uint8))
+            results = self._backend.run(np.zeros((1, *self._pixel), np.uint8))
             self._shapes = [result.shape[1:] for result in results]
         return {
             name: np.zeros((0, *shape), np.float32) for name, shape in zip(self.output_names, self._shapes, strict=True)
@@ -167,15 +175,16 @@ def run_network(
 
         module = spec.build(content, size, wanted)
         try:
-            backend: Backend = CudaBackend(module, size, precision)
+            backend: Backend = CudaBackend(module, (*size, spec.channels), precision, spec.batch_sizes)
         except RuntimeError as error:
             raise DeviceError(f"{spec.name} cannot be put on the CUDA device: {error}; use device 'cpu'") from error
     else:
         from pose_perception.networks.openvino_backend import OpenvinoBackend, ensure_converted
 
         digest = hashlib.sha256("".join(hashlib.sha256(file).hexdigest() for file in content).encode()).hexdigest()
-        backend = OpenvinoBackend(ensure_converted(spec, digest, content, size, wanted), precision, threads)
-    return Network(spec.name, size, list(wanted), chosen, backend)
+        folder = ensure_converted(spec, digest, content, size, wanted)
+        backend = OpenvinoBackend(folder, precision, threads, spec.batch_sizes)
+    return Network(spec.name, size, list(wanted), chosen, backend, spec.channels)
 
 
 def choose_device(device: str) -> str:

@@ -1,0 +1,158 @@
+"""Square crops around hypotheses, and how a hypothesis moves within its crop.
+
+The middle of an object is that of its bounding box, its radius half the diagonal of that box. Turns are about the
+middle, in the axes of the line of sight: the camera's, turned the shortest way so that z points at the middle. What a
+crop shows of an object does then not depend on where in the image it is.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial.transform import Rotation
+
+from pose_perception.datatypes import FloatArray
+
+
+def crop_intrinsics(
+    camera_from_object: FloatArray, center: FloatArray, radius: float, intrinsics: FloatArray, radii: float, size: int
+) -> FloatArray:
+    """Return fx, fy, cx, cy of the crops around N hypotheses, shape (N, 4), px of the crop.
+
+    Args:
+        camera_from_object: Shape (N, 4, 4), metres.
+        center: Middle of the object in its frame, shape (3,).
+        radius: Of the object, metres.
+        intrinsics: fx, fy, cx, cy of the image, shape (4,).
+        radii: Half an edge of the crop at the distance of the middle, in radii.
+        size: Edge of the crop, px.
+    """
+    middle = middles(camera_from_object, center)
+    fx, fy, cx, cy = intrinsics
+    half = radii * radius * fx / middle[:, 2]  # px of the image
+    scale = size / (2 * half)
+    u, v = fx * middle[:, 0] / middle[:, 2] + cx, fy * middle[:, 1] / middle[:, 2] + cy
+    # Pixel centres are whole numbers, so that the middle of the crop is at (size - 1) / 2.
+    edge = (size - 1) / 2
+    return np.stack([fx * scale, fy * scale, edge + (cx - u) * scale, edge + (cy - v) * scale], axis=1)
+
+
+def middles(camera_from_object: FloatArray, center: FloatArray) -> FloatArray:
+    """Return the middle of the object in the camera frame for N poses, shape (N, 3)."""
+    return camera_from_object[:, :3, :3] @ center + camera_from_object[:, :3, 3]
+
+
+def sight_rotations(points: FloatArray) -> FloatArray:
+    """Return camera_from_sight with shape (N, 3, 3) for points (N, 3): turns the optical axis towards each."""
+    direction = points / np.linalg.norm(points, axis=1, keepdims=True)
+    axis = np.stack([-direction[:, 1], direction[:, 0], np.zeros(len(points))], axis=1)  # z x direction
+    sine = np.linalg.norm(axis, axis=1, keepdims=True)
+    angle = np.arctan2(sine[:, 0], direction[:, 2])
+    return Rotation.from_rotvec(axis / np.maximum(sine, 1e-12) * angle[:, None]).as_matrix()
+
+
+def moved(
+    camera_from_object: FloatArray,
+    center: FloatArray,
+    radius: float,
+    intrinsics: FloatArray,
+    radii: float,
+    shift: FloatArray,
+    turn: FloatArray,
+) -> FloatArray:
+    """Return hypotheses after the motions that a network gave, shape (N, 4, 4).
+
+    Args:
+        camera_from_object, center, radius, intrinsics, radii: As for `crop_intrinsics`.
+        shift: To the right and down in half crops, away in radii, shape (N, 3).
+        turn: Rotation vectors in the axes of the line of sight, shape (N, 3), radians.
+    """
+    middle = middles(camera_from_object, center)
+    fx, fy = intrinsics[:2]
+    half = radii * radius / middle[:, 2]  # of the crop, over the focal length
+    depth = middle[:, 2] + shift[:, 2] * radius
+    place = middle[:, :2] / middle[:, 2:] + shift[:, :2] * half[:, None] * [1.0, fx / fy]
+    after = np.concatenate([place * depth[:, None], depth[:, None]], axis=1)
+    sight_before, sight_after = sight_rotations(middle), sight_rotations(after)
+    rotation = (
+        sight_after
+        @ Rotation.from_rotvec(turn).as_matrix()
+        @ np.swapaxes(sight_before, 1, 2)
+        @ camera_from_object[:, :3, :3]
+    )
+    result = np.tile(np.eye(4), (len(after), 1, 1))
+    result[:, :3, :3] = rotation
+    result[:, :3, 3] = after - rotation @ center
+    return result
+
+
+def motion_between(
+    before: FloatArray, after: FloatArray, center: FloatArray, radius: float, intrinsics: FloatArray, radii: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return shift and turn, each (N, 3), that move hypotheses `before` to `after`: the inverse of `moved`.
+
+    Args:
+        before, after: camera_from_object, shape (N, 4, 4).
+        center, radius, intrinsics, radii: As for `crop_intrinsics`.
+    """
+    old, new = middles(before, center), middles(after, center)
+    fx, fy = intrinsics[:2]
+    half = radii * radius / old[:, 2]
+    place = (new[:, :2] / new[:, 2:] - old[:, :2] / old[:, 2:]) / half[:, None] * [1.0, fy / fx]
+    shift = np.concatenate([place, (new[:, 2:] - old[:, 2:]) / radius], axis=1)
+    seen_new = np.swapaxes(sight_rotations(new), 1, 2) @ after[:, :3, :3]
+    seen_old = np.swapaxes(sight_rotations(old), 1, 2) @ before[:, :3, :3]
+    return shift, Rotation.from_matrix(seen_new @ np.swapaxes(seen_old, 1, 2)).as_rotvec()
+
+
+class Observation:
+    """One image, from which crops are taken.
+
+    Args:
+        color: RGB with shape (H, W, 3), uint8.
+        depth: Shape (H, W), metres, float32; 0 or NaN where there is none.
+        intrinsics: fx, fy, cx, cy, shape (4,).
+    """
+
+    def __init__(self, color: npt.NDArray[np.uint8], depth: npt.NDArray[np.float32], intrinsics: FloatArray) -> None:
+        self.intrinsics = np.asarray(intrinsics, np.float64)
+        self._depth = depth
+        self._levels = [color]
+
+    def crops(self, crop: FloatArray, size: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
+        """Return colour (N, size, size, 3) and depth (N, size, size) of crops; black and 0 outside of the image.
+
+        Args:
+            crop: fx, fy, cx, cy of each, shape (N, 4).
+            size: Edge, px.
+        """
+        colors = np.empty((len(crop), size, size, 3), np.uint8)
+        depths = np.empty((len(crop), size, size), np.float32)
+        for i, (fx, fy, cx, cy) in enumerate(crop):
+            scale_x, scale_y = self.intrinsics[0] / fx, self.intrinsics[1] / fy
+            matrix = np.array(
+                [
+                    [scale_x, 0, self.intrinsics[2] - cx * scale_x],
+                    [0, scale_y, self.intrinsics[3] - cy * scale_y],
+                ]
+            )
+            flags = cv2.WARP_INVERSE_MAP | cv2.INTER_NEAREST
+            depths[i] = cv2.warpAffine(self._depth, matrix, (size, size), flags=flags)
+            level = int(np.clip(np.floor(np.log2(max(scale_x, 1e-6)) + 0.3), 0, 6))
+            image, factor = self._level(level), 2.0**-level
+            # A halved image's pixel centres lie between those of the larger one.
+            small = matrix * factor
+            small[:, 2] += (factor - 1) / 2
+            colors[i] = cv2.warpAffine(image, small, (size, size), flags=cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR)
+        return colors, depths
+
+    def _level(self, level: int) -> npt.NDArray[np.uint8]:
+        while len(self._levels) <= level:
+            height, width = self._levels[-1].shape[:2]
+            if min(height, width) < 4:
+                break
+            # Cut to even sizes, so that pixel centres stay where `crops` says.
+            even = self._levels[-1][: height // 2 * 2, : width // 2 * 2]
+            self._levels.append(cv2.resize(even, (width // 2, height // 2), interpolation=cv2.INTER_AREA))
+        return self._levels[min(level, len(self._levels) - 1)]

@@ -1,0 +1,214 @@
+"""Finds the pose of a known object where something was seen: hypotheses, alignment, network, verification."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial.transform import Rotation
+
+from pose_perception.config import Config, option
+from pose_perception.datatypes import FloatArray
+from pose_perception.networks.runtime import Network
+from pose_perception.objects.alignment import SurfaceField, align
+from pose_perception.objects.crops import Observation, middles
+from pose_perception.objects.hypotheses import orientations, place
+from pose_perception.objects.matcher import compare
+from pose_perception.objects.model import ObjectModel
+from pose_perception.objects.raycasting import RaycastingRenderer
+from pose_perception.objects.renderer import Renderer
+from pose_perception.objects.verification import Evidence, verify
+
+_LEAST_POINTS = 30
+# Two hypotheses are one when they are nearer than this: turn in radians, shift in radii.
+_SAME_TURN, _SAME_SHIFT = 0.17, 0.1
+_COARSE_PX, _FINE_PX = 40, 80
+
+
+@dataclass(frozen=True)
+class RegistrationConfig(Config):
+    """How thoroughly poses are searched for."""
+
+    turns: int = option(6, "Turns in the image that each of 42 views is tried with.", minimum=1, maximum=36)
+    points: int = option(300, "Observed points that all hypotheses are aligned with.", minimum=50, maximum=5000)
+    fine_points: int = option(
+        1500, "Observed points that the best hypotheses are aligned with.", minimum=50, maximum=20000
+    )
+    coarse_steps: int = option(12, "Steps of the first alignment.", minimum=1, maximum=100)
+    fine_steps: int = option(6, "Steps of each later alignment.", minimum=1, maximum=100)
+    kept: int = option(10, "Different hypotheses that go on after the first verification.", minimum=1, maximum=200)
+    expanded: int = option(3, "How many of them are also turned by what the shape hardly shows.", minimum=0, maximum=50)
+    compared: int = option(72, "Hypotheses that the network compares, at most.", minimum=1, maximum=1000)
+    finalists: int = option(8, "Hypotheses that are refined to the end.", minimum=1, maximum=100)
+
+
+class SearchedModel:
+    """A model with what the search for it needs on one device.
+
+    Args:
+        model: The model.
+        renderer: Of its surface; None for one on the CPU.
+        turns: See `RegistrationConfig.turns`.
+    """
+
+    def __init__(self, model: ObjectModel, renderer: Renderer | None = None, turns: int = 6) -> None:
+        self.model = model
+        self.renderer = renderer or RaycastingRenderer(model.surface)
+        self.field = SurfaceField(model.points, model.normals, model.center, model.radius)
+        self._turns = turns
+
+    @cached_property
+    def orientations(self) -> FloatArray:
+        """Orientations to try, shape (N, 3, 3)."""
+        return orientations(self.model.symmetries.alike, turns=self._turns)
+
+
+class Candidates(NamedTuple):
+    """Poses of one model, best first.
+
+    Attributes:
+        camera_from_object: Shape (N, 4, 4).
+        merit: What they were sorted by, shape (N,).
+        accept: Logit of the network, shape (N,).
+        evidence: Of each.
+        information: See `alignment.Alignment`, shape (N, 6, 6).
+        residual: Root mean square distance of points to the surface, shape (N,), metres.
+    """
+
+    camera_from_object: FloatArray
+    merit: FloatArray
+    accept: FloatArray
+    evidence: Evidence
+    information: FloatArray
+    residual: FloatArray
+
+    def select(self, index: npt.ArrayLike) -> Candidates:
+        """Return some of them."""
+        return Candidates(*(v.select(index) if isinstance(v, Evidence) else v[index] for v in self))
+
+
+class Registration:
+    """Finds poses from nothing.
+
+    Args:
+        network: The pose matcher.
+        config: How thoroughly.
+    """
+
+    def __init__(self, network: Network, config: RegistrationConfig) -> None:
+        self._network = network
+        self._config = config
+
+    def register(
+        self, searched: SearchedModel, seen: Observation, points: FloatArray, mask: Observation | None
+    ) -> Candidates | None:
+        """Find a model among observed points.
+
+        Args:
+            searched: What to look for.
+            seen: The image.
+            points: Observed points that are mostly of the object, camera frame, shape (M, 3), metres.
+            mask: See `verification.verify`.
+
+        Returns:
+            The best candidates, or None when there are too few points.
+        """
+        config, model = self._config, searched.model
+        if len(points) < _LEAST_POINTS:
+            return None
+        rng = np.random.default_rng(0)
+        few, many = (points[rng.permutation(len(points))[:n]] for n in (config.points, config.fine_points))
+        start = place(searched.orientations, model.points[::8], model.normals[::8], few)
+        widths = model.radius * np.geomspace(0.5, 0.06, config.coarse_steps)
+        poses = align(searched.field, start, few, widths).camera_from_object
+        evidence = self._verify(searched, poses, seen, mask, _COARSE_PX, color=False)
+        poses = poses[self._different(poses, evidence.score, model, config.kept)]
+        poses = self._expanded(searched, poses, few)
+        return self.refine(searched, seen, poses, many, mask)
+
+    def refine(
+        self,
+        searched: SearchedModel,
+        seen: Observation,
+        poses: FloatArray,
+        points: FloatArray,
+        mask: Observation | None,
+    ) -> Candidates:
+        """Bring rough hypotheses to their end; arguments and result as for `register`."""
+        config, model = self._config, searched.model
+        judged = compare(self._network, searched.renderer, poses, model.center, model.radius, seen)
+        if len(poses) > config.finalists:
+            better = self._aligned(searched, judged.camera_from_object, points[: config.points])
+            again = compare(self._network, searched.renderer, better, model.center, model.radius, seen)
+            best = np.argsort(-again.rank)[: config.finalists]
+            judged = type(again)(*(value[best] for value in again))
+        aligned = align(searched.field, judged.camera_from_object, points, np.geomspace(0.01, 0.004, config.fine_steps))
+        last = compare(self._network, searched.renderer, aligned.camera_from_object, model.center, model.radius, seen)
+        evidence = self._verify(searched, aligned.camera_from_object, seen, mask, _FINE_PX, color=True)
+        merit = last.rank + 4 * evidence.score + 2 * evidence.color
+        order = np.argsort(-merit)
+        return Candidates(
+            aligned.camera_from_object, merit, last.accept, evidence, aligned.information, aligned.residual
+        ).select(order)
+
+    def _aligned(self, searched: SearchedModel, poses: FloatArray, points: FloatArray) -> FloatArray:
+        widths = searched.model.radius * np.geomspace(0.15, 0.05, 4)
+        return align(searched.field, poses, points, widths).camera_from_object
+
+    @staticmethod
+    def _verify(
+        searched: SearchedModel,
+        poses: FloatArray,
+        seen: Observation,
+        mask: Observation | None,
+        size: int,
+        color: bool,
+    ) -> Evidence:
+        model = searched.model
+        return verify(searched.renderer, poses, model.center, model.radius, seen, mask, size, color)
+
+    @staticmethod
+    def _different(poses: FloatArray, score: FloatArray, model: ObjectModel, most: int) -> list[int]:
+        """Return the best hypotheses that differ from each other, best first."""
+        kept: list[int] = []
+        middle = middles(poses, model.center)
+        for i in np.argsort(-score):
+            if kept:
+                cosine = (np.einsum("kij,ij->k", poses[kept, :3, :3], poses[i, :3, :3]) - 1) / 2
+                near = np.linalg.norm(middle[kept] - middle[i], axis=1) < _SAME_SHIFT * model.radius
+                if np.any(near & (cosine > np.cos(_SAME_TURN))):
+                    continue
+            kept.append(int(i))
+            if len(kept) == most:
+                break
+        return kept
+
+    def _expanded(self, searched: SearchedModel, poses: FloatArray, points: FloatArray) -> FloatArray:
+        """Add to hypotheses, best first, what they become by motions that the shape hardly shows."""
+        alike = searched.model.symmetries.alike[1:]
+        config = self._config
+        if len(alike) == 0 or config.expanded == 0:
+            return poses
+        count = max(1, min(config.expanded, (config.compared - len(poses)) // len(alike)))
+        more = (poses[:count, None] @ alike[None]).reshape(-1, 4, 4)[: config.compared]
+        return np.concatenate([poses, self._aligned(searched, more, points)])
+
+
+def turned_equal(pose: FloatArray, symmetries: FloatArray, reference: FloatArray) -> FloatArray:
+    """Return which of the equal poses of a symmetric object is turned the least from another pose, shape (4, 4).
+
+    Args:
+        pose: camera_from_object, shape (4, 4).
+        symmetries: Motions that change nothing, shape (S, 4, 4).
+        reference: Shape (4, 4).
+    """
+    equal = pose @ symmetries
+    return equal[np.einsum("sij,ij->s", equal[:, :3, :3], reference[:3, :3]).argmax()]
+
+
+def rotation_distance(one: FloatArray, other: FloatArray) -> float:
+    """Return the angle between two poses (4, 4), radians."""
+    return float(Rotation.from_matrix(one[:3, :3].T @ other[:3, :3]).magnitude())

@@ -1,0 +1,108 @@
+"""Render and compare: how much of what a hypothesis should show was measured, and how much contradicts it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pose_perception.datatypes import FloatArray
+from pose_perception.objects.crops import Observation, crop_intrinsics, middles
+from pose_perception.objects.renderer import Renderer
+
+_RADII = 1.1
+# Depths agree within this, metres: a constant, a share of the object's radius, and what stereo errors grow by (m / m^2).
+_TOLERANCE_M, _TOLERANCE_RADII, _TOLERANCE_DEPTH = 0.004, 0.04, 0.004
+
+
+class Evidence(NamedTuple):
+    """What speaks for and against N hypotheses, as shares of the pixels that each should show.
+
+    Attributes:
+        inlier: Measured where it should be, shape (N,).
+        violated: Seen through: measured behind it.
+        hidden: Measured in front of it: something stands there, or it is wrong.
+        unknown: Nothing was measured.
+        uncovered: Pixels of the mask that the hypothesis leaves, over those of the mask; 0 without a mask.
+        covered: Share of the visible hypothesis (not hidden) that lies within the mask; 1 without a mask.
+        color: Correlation of rendered and seen colours on inliers, -1 to 1; 0 when they say nothing.
+        pixels: How many pixels of the crop it covers.
+    """
+
+    inlier: FloatArray
+    violated: FloatArray
+    hidden: FloatArray
+    unknown: FloatArray
+    uncovered: FloatArray
+    covered: FloatArray
+    color: FloatArray
+    pixels: FloatArray
+
+    @property
+    def score(self) -> FloatArray:
+        """How well the geometry fits, 0 to 1, shape (N,)."""
+        seen = self.inlier / np.maximum(self.inlier + self.violated + 0.5 * self.hidden + 0.3 * self.unknown, 1e-6)
+        return seen * (1 - self.uncovered) * (0.5 + 0.5 * self.covered)
+
+    def select(self, index: npt.ArrayLike) -> Evidence:
+        """Return that of some hypotheses."""
+        return Evidence(*(value[index] for value in self))
+
+
+def verify(
+    renderer: Renderer,
+    poses: FloatArray,
+    center: FloatArray,
+    radius: float,
+    seen: Observation,
+    mask: Observation | None,
+    size: int,
+    color: bool = False,
+) -> Evidence:
+    """Compare renderings with what was measured.
+
+    Args:
+        renderer: Of the model.
+        poses: camera_from_object, shape (N, 4, 4).
+        center, radius: Of the object in its frame, metres.
+        seen: The image.
+        mask: Where the object was said to be: an observation whose depth is 1 there and 0 elsewhere; None without.
+        size: Edge of the crops, px.
+        color: Whether to compare colours.
+    """
+    crop = crop_intrinsics(poses, center, radius, seen.intrinsics, _RADII, size)
+    made = renderer.render(poses, crop, size, color=color)
+    colors, depth = seen.crops(crop, size)
+    tolerance = _TOLERANCE_M + _TOLERANCE_RADII * radius + _TOLERANCE_DEPTH * middles(poses, center)[:, 2] ** 2
+    shown, known = made.mask, depth > 0
+    difference = np.where(known & shown, depth - made.depth, 0)
+    inlier = shown & known & (np.abs(difference) <= tolerance[:, None, None])
+    violated = shown & known & (difference > tolerance[:, None, None])
+    hidden = shown & known & (difference < -tolerance[:, None, None])
+    count = np.maximum(shown.sum((1, 2)), 1)
+
+    def share(of: npt.NDArray[np.bool_]) -> FloatArray:
+        return of.sum((1, 2)) / count
+
+    uncovered, covered = np.zeros(len(poses)), np.ones(len(poses))
+    if mask is not None:
+        inside = mask.crops(crop, size)[1] > 0.5
+        uncovered = (inside & ~shown).sum((1, 2)) / np.maximum(inside.sum((1, 2)), 1)
+        visible = shown & ~hidden
+        covered = (visible & inside).sum((1, 2)) / np.maximum(visible.sum((1, 2)), 1)
+    agreement = _correlation(made.color, np.float32(colors) / 255, inlier) if color else np.zeros(len(poses))
+    return Evidence(
+        share(inlier), share(violated), share(hidden), share(shown & ~known), uncovered, covered, agreement, count
+    )
+
+
+def _correlation(made: FloatArray, seen: FloatArray, where: npt.NDArray[np.bool_]) -> FloatArray:
+    """Return the correlation of colours over the chosen pixels, after means and gains of each channel, shape (N,)."""
+    weight = where[..., None].astype(np.float32)
+    count = np.maximum(weight.sum((1, 2), keepdims=True), 1)
+    one = (made - (made * weight).sum((1, 2), keepdims=True) / count) * weight
+    other = (seen - (seen * weight).sum((1, 2), keepdims=True) / count) * weight
+    product = (one * other).sum((1, 2))
+    norm = np.sqrt((one**2).sum((1, 2)) * (other**2).sum((1, 2)))
+    return (product / np.maximum(norm, 1e-3)).mean(1)
