@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pose_perception.datatypes import FloatArray, PoseEstimates
+from pose_perception.evaluation.bop_cli import add_bop
 from pose_perception.evaluation.coco import CocoFigures, evaluate_labels
 from pose_perception.evaluation.demonstrations_cli import add_demonstrations
 from pose_perception.evaluation.imitation_cli import add_imitation
@@ -41,6 +42,7 @@ def add_parser(subparsers: Any) -> None:
     add_skeleton3d(actions)
     add_imitation(actions)
     add_demonstrations(actions)
+    add_bop(actions)
 
 
 def run_coco(args: argparse.Namespace) -> int:

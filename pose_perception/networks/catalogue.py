@@ -21,6 +21,9 @@ _BLAZEPOSE = {
 }
 _HAND = {"landmarks": "Identity", "presence": "Identity_1", "handedness": "Identity_2", "world": "Identity_3"}
 _DETECTOR = {"boxes": "Identity", "scores": "Identity_1"}
+_OBJECTRON_DETECTOR = {"boxes": "raw_outputs/box_encodings", "scores": "raw_outputs/class_predictions"}
+# Nine points with x and y, px of the crop.
+_OBJECTRON = {"landmarks": "Identity_1", "presence": "Identity"}
 _TENSORFLOW = "StatefulPartitionedCall/"
 # The factor as the MoveNet graphs store it: 2/255 in float16.
 _MOVENET_SCALE = 0.007843017578125
@@ -160,6 +163,8 @@ _SPECS = (
     NetworkSpec("hand_recrop", (256, 256), {"crop": "output_crop"}),
     NetworkSpec("face_detector", (128, 128), {"boxes": "regressors", "scores": "classificators"}, 2 / 255, -1.0),
     NetworkSpec("face_landmarks", (192, 192), {"landmarks": "conv2d_21", "presence": "conv2d_31"}),
+    NetworkSpec("objectron_detector", (300, 300), _OBJECTRON_DETECTOR, 2 / 255, -1.0),
+    *(NetworkSpec(f"objectron_{name}", (224, 224), _OBJECTRON) for name in ("cup", "chair", "shoe", "camera")),
     # The same network, up to the maps of which its last layer makes the heatmaps of the keypoints.
     _movenet("movenet_parts", (256, 256), {"parts": "kpt_heatmap_0/re_lu_6/Relu"}, 32),
     NetworkSpec(

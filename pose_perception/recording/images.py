@@ -1,4 +1,4 @@
-"""Reading of colour and depth image files."""
+"""Reading of colour and depth image files, and of masks."""
 
 from __future__ import annotations
 
@@ -43,6 +43,18 @@ def read_depth_mm(path: Path) -> npt.NDArray[np.uint16]:
     if depth.dtype != np.uint16 or depth.ndim != 2:
         raise InvalidInputError(f"{path} must be a 16-bit image with one channel, in millimetres")
     return depth
+
+
+def read_mask(path: Path) -> npt.NDArray[np.bool_]:
+    """Read a mask.
+
+    Returns:
+        True where the image is not black, shape (height, width).
+
+    Raises:
+        InvalidInputError: the file is missing, half written or no image.
+    """
+    return _read(Path(path), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION) > 0
 
 
 def _read(path: Path, flags: int) -> npt.NDArray[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -31,9 +32,19 @@ class Diagnostics:
         counters: Events to show.
         monitor: Topics to show.
         device: Where the networks run.
+        found: What the results hold: people or objects.
+        stages: Called for what else is worth knowing, such as the times of the stages.
     """
 
-    def __init__(self, node: Node, counters: Counters, monitor: TopicMonitor, device: str) -> None:
+    def __init__(
+        self,
+        node: Node,
+        counters: Counters,
+        monitor: TopicMonitor,
+        device: str,
+        found: str = "people",
+        stages: Callable[[], Mapping[str, object]] = dict,
+    ) -> None:
         self._node = node
         self._counters = counters
         self._monitor = monitor
@@ -41,24 +52,25 @@ class Diagnostics:
         self._lock = threading.Lock()
         self._latencies_s: deque[float] = deque(maxlen=_LATENCIES_KEPT)
         self._results = 0
-        self._people = 0
+        self._found_name, self._found = found, 0
+        self._stages = stages
         self._previous_drops = counters.drops()
         self._previous_s = time.monotonic()
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # The steady clock: simulated time may stand still, which is worth a diagnosis.
         self._timer = node.create_timer(_PERIOD_S, self.publish, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
-    def record(self, latency_s: float, people: int = 1) -> None:
+    def record(self, latency_s: float, found: int = 1) -> None:
         """Note one published result; called from the worker's thread.
 
         Args:
             latency_s: Publish time minus image stamp, seconds.
-            people: How many people it holds.
+            found: How many people or objects it holds.
         """
         with self._lock:
             self._latencies_s.append(latency_s)
             self._results += 1
-            self._people = people
+            self._found = found
 
     def publish(self) -> None:
         """Publish the present state."""
@@ -99,9 +111,10 @@ class Diagnostics:
             "output rate [Hz]": results / elapsed,
             "latency p50 [ms]": float(p50),
             "latency p95 [ms]": float(p95),
+            **self._stages(),
             **{f"input rate {topic} [Hz]": rate for topic, rate in self._monitor.rates().items()},
             **{f"count: {name}": count for name, count in self._counters.counts().items()},
         }
 
     def _details(self) -> dict[str, object]:
-        return {"device": self._device, "people": self._people}
+        return {"device": self._device, self._found_name: self._found}

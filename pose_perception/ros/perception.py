@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, TypeVar
 
 from rclpy.node import Node
@@ -29,6 +29,11 @@ class Perception(Generic[Found]):
         process: Finds people or objects in a frame.
         publish: Publishes what was found; this ends the latency.
         illustrate: Publishes what is only looked at, after that.
+        found: What is looked for, for the diagnostics: people or objects.
+        stages: Called for what else they show, such as the times of the stages.
+
+    Attributes:
+        counters: What happened to images; for other inputs, too.
     """
 
     def __init__(
@@ -39,12 +44,14 @@ class Perception(Generic[Found]):
         process: Callable[[RgbdFrame], Sequence[Found]],
         publish: Callable[[RgbdFrame, Sequence[Found]], None],
         illustrate: Callable[[RgbdFrame, Sequence[Found]], None],
+        found: str = "people",
+        stages: Callable[[], Mapping[str, object]] = dict,
     ) -> None:
         self._node = node
         self._process = process
         self._publish = publish
         self._illustrate = illustrate
-        counters = Counters(node.get_logger())
+        self.counters = counters = Counters(node.get_logger())
         monitor = TopicMonitor()
         self._transforms = TransformInput(node, config.fixed_frame)
         self._builder = FrameBuilder(
@@ -54,7 +61,7 @@ class Perception(Generic[Found]):
             config.color_from_depth_matrix(),
             self._transforms.fixed_from_camera if config.fixed_frame else None,
         )
-        self._diagnostics = Diagnostics(node, counters, monitor, device)
+        self._diagnostics = Diagnostics(node, counters, monitor, device, found, stages)
         self._worker: LatestWorker[RgbdMessages] = LatestWorker(self._work, counters)
         try:
             self._subscriber = RgbdSubscriber(node, config, counters, monitor, self._worker.submit)

@@ -87,7 +87,7 @@ def test_results_are_summed_up(ros: Ros) -> None:
     patient = Patient(ros)
     patient.feed("/color", "/depth")
     for i in range(101):
-        patient.diagnostics.record(i * 1e-3, people=2)
+        patient.diagnostics.record(i * 1e-3, found=2)
     _, values = patient.next_status()
     assert values["device"] == "cpu"
     assert values["people"] == "2"

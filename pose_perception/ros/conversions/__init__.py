@@ -20,6 +20,14 @@ from pose_perception.ros.conversions.images import (
     is_distorted,
 )
 from pose_perception.ros.conversions.markers import marker_array_message
+from pose_perception.ros.conversions.object_markers import ObjectMarkers
+from pose_perception.ros.conversions.objects import (
+    detections_message,
+    object_pose_array_message,
+    objects_from_message,
+    vision_messages,
+)
+from pose_perception.ros.conversions.regions import regions_from_detections, regions_from_mask
 from pose_perception.ros.conversions.robots import (
     JointValues,
     imitation_status_message,
@@ -49,6 +57,7 @@ from pose_perception.ros.conversions.transforms import (
 
 __all__ = [
     "JointValues",
+    "ObjectMarkers",
     "camera_from_info",
     "camera_info_message",
     "color_from_message",
@@ -56,6 +65,7 @@ __all__ = [
     "compressed_color_message",
     "depth_from_message",
     "depth_message",
+    "detections_message",
     "diagnostic_message",
     "face_array_message",
     "faces_from_message",
@@ -72,11 +82,15 @@ __all__ = [
     "matrix_from_pose",
     "matrix_from_transform",
     "numbers_from_transform",
+    "object_pose_array_message",
+    "objects_from_message",
     "path_from_message",
     "pose_message",
     "positions_from_message",
     "positions_message",
     "region_message",
+    "regions_from_detections",
+    "regions_from_mask",
     "robot_state_message",
     "skeleton_2d_message",
     "skeleton_array_message",
@@ -85,4 +99,5 @@ __all__ = [
     "target_markers_message",
     "text_message",
     "transform_message",
+    "vision_messages",
 ]

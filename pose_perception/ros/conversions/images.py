@@ -45,7 +45,7 @@ def color_from_message(message: Image | CompressedImage) -> npt.NDArray[np.uint8
             f"colour encoding {message.encoding!r} is not supported; publish one of {', '.join(_COLOR_ENCODINGS)}"
         )
     channels, conversion = _COLOR_ENCODINGS[message.encoding]
-    pixels = np.ascontiguousarray(_pixels(message, np.dtype(np.uint8), channels))
+    pixels = np.ascontiguousarray(pixels_from_message(message, np.dtype(np.uint8), channels))
     return pixels if conversion is None else cv2.cvtColor(pixels, conversion)
 
 
@@ -61,7 +61,7 @@ def depth_from_message(message: Image) -> npt.NDArray[np.float32]:
         )
     kind, scale = _DEPTH_ENCODINGS[message.encoding]
     order = ">" if message.is_bigendian else "<"
-    pixels = _pixels(message, np.dtype(order + kind), 1)[:, :, 0]
+    pixels = pixels_from_message(message, np.dtype(order + kind), 1)[:, :, 0]
     if kind == "u2":
         return np.multiply(pixels, np.float32(scale), dtype=np.float32)
     depth = np.ascontiguousarray(pixels, dtype=np.float32)
@@ -119,7 +119,7 @@ def camera_info_message(camera: CameraIntrinsics, header: Header) -> CameraInfo:
     )
 
 
-def _pixels(message: Image, dtype: np.dtype, channels: int) -> npt.NDArray:
+def pixels_from_message(message: Image, dtype: np.dtype, channels: int) -> npt.NDArray:
     """View the data of an image with shape (height, width, channels), padding at the end of the rows left out."""
     height, width = message.height, message.width
     row_bytes = width * channels * dtype.itemsize
