@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from pose_perception.config import Config, option
 from pose_perception.datatypes import FloatArray
 from pose_perception.networks.runtime import Network
-from pose_perception.objects.alignment import SurfaceField, align
+from pose_perception.objects.alignment import Alignment, SurfaceField, align
 from pose_perception.objects.crops import Observation, middles
 from pose_perception.objects.hypotheses import orientations, place
 from pose_perception.objects.matcher import compare
@@ -41,7 +41,7 @@ class RegistrationConfig(Config):
     fine_steps: int = option(6, "Steps of each later alignment.", minimum=1, maximum=100)
     kept: int = option(10, "Different hypotheses that go on after the first verification.", minimum=1, maximum=200)
     expanded: int = option(3, "How many of them are also turned by what the shape hardly shows.", minimum=0, maximum=50)
-    compared: int = option(72, "Hypotheses that the network compares, at most.", minimum=1, maximum=1000)
+    compared: int = option(96, "Hypotheses that the network compares, at most.", minimum=1, maximum=1000)
     places: int = option(2, "Places at which a search is brought to its end.", minimum=1, maximum=20)
     finalists: int = option(8, "Hypotheses that are refined to the end.", minimum=1, maximum=100)
 
@@ -85,6 +85,7 @@ class Candidates(NamedTuple):
     Attributes:
         camera_from_object: Shape (N, 4, 4).
         merit: What they were sorted by, shape (N,).
+        rank: Of the network, shape (N,).
         accept: Logit of the network, shape (N,).
         evidence: Of each.
         information: See `alignment.Alignment`, shape (N, 6, 6).
@@ -93,6 +94,7 @@ class Candidates(NamedTuple):
 
     camera_from_object: FloatArray
     merit: FloatArray
+    rank: FloatArray
     accept: FloatArray
     evidence: Evidence
     information: FloatArray
@@ -160,47 +162,42 @@ class Registration:
         mask: Observation | None,
     ) -> Candidates:
         """Bring proposed hypotheses to their end; arguments and result as for `register`."""
-        poses = self._expanded(searched, rough.camera_from_object, _some(points, self._config.points))
-        return self.refine(searched, seen, poses, _some(points, self._config.fine_points), mask)
-
-    def refine(
-        self,
-        searched: SearchedModel,
-        seen: Observation,
-        poses: FloatArray,
-        points: FloatArray,
-        mask: Observation | None,
-    ) -> Candidates:
-        """Bring rough hypotheses to their end; arguments and result as for `register`."""
-        config, model = self._config, searched.model
-        judged = compare(self._network, searched.renderer, poses, model.center, model.radius, seen)
-        if len(poses) > config.finalists:
-            better = self._aligned(searched, judged.camera_from_object, points[: config.points])
-            again = compare(self._network, searched.renderer, better, model.center, model.radius, seen)
-            best = np.argsort(-again.rank)[: config.finalists]
-            judged = type(again)(*(value[best] for value in again))
-        aligned = align(searched.field, judged.camera_from_object, points, np.geomspace(0.01, 0.004, config.fine_steps))
-        last = compare(self._network, searched.renderer, aligned.camera_from_object, model.center, model.radius, seen)
-        evidence = self._verify(searched, aligned.camera_from_object, seen, mask, _FINE_PX, color=True)
-        merit = _merit(last.rank, evidence)
-        order = np.argsort(-merit)
-        return Candidates(
-            aligned.camera_from_object, merit, last.accept, evidence, aligned.information, aligned.residual
-        ).select(order)
+        config = self._config
+        many = _some(points, config.fine_points)
+        poses = self._expanded(searched, rough.camera_from_object, _some(points, config.points))
+        widths = np.geomspace(0.05 * searched.model.radius, 0.004, config.fine_steps)
+        first, moved = self._weigh(
+            searched, seen, align(searched.field, poses, _some(points, 2 * config.points), widths), mask
+        )
+        best = np.argsort(-first.merit)[: config.finalists]
+        # The network moves what the shape leaves open; where it errs, the hypothesis as it was is better.
+        both = np.concatenate([first.camera_from_object[best], moved[best]])
+        last, _ = self._weigh(
+            searched, seen, align(searched.field, both, many, widths[-config.fine_steps // 2 :]), mask
+        )
+        return last.select(np.argsort(-last.merit))
 
     def follow(self, searched: SearchedModel, seen: Observation, pose: FloatArray, points: FloatArray) -> Candidates:
-        """Refine one pose that is nearly right, with two comparisons; arguments and result as for `register`."""
-        model, config = searched.model, self._config
-        many = _some(points, config.fine_points)
-        first = compare(self._network, searched.renderer, pose[None], model.center, model.radius, seen)
-        widths = np.geomspace(0.1 * model.radius, 0.004, config.fine_steps)
-        aligned = align(searched.field, first.camera_from_object, many, widths)
-        last = compare(self._network, searched.renderer, aligned.camera_from_object, model.center, model.radius, seen)
-        evidence = self._verify(searched, aligned.camera_from_object, seen, None, _FINE_PX, color=True)
-        merit = _merit(last.rank, evidence)
-        return Candidates(
-            aligned.camera_from_object, merit, last.accept, evidence, aligned.information, aligned.residual
-        )
+        """Refine one pose that is nearly right; arguments and result as for `register`."""
+        config, model = self._config, searched.model
+        few, many = _some(points, config.points), _some(points, config.fine_points)
+        coarse = np.geomspace(0.1 * model.radius, 0.01, config.fine_steps)
+        start = align(searched.field, pose[None], few, coarse).camera_from_object
+        moved = compare(self._network, searched.renderer, start, model.center, model.radius, seen).camera_from_object
+        both = np.concatenate([start, moved])
+        last, _ = self._weigh(searched, seen, align(searched.field, both, many, np.geomspace(0.01, 0.004, 3)), None)
+        return last.select(np.argsort(-last.merit))
+
+    def _weigh(
+        self, searched: SearchedModel, seen: Observation, aligned: Alignment, mask: Observation | None
+    ) -> tuple[Candidates, FloatArray]:
+        """Return hypotheses with all that speaks for and against them, and where the network would move them."""
+        model, poses = searched.model, aligned.camera_from_object
+        judged = compare(self._network, searched.renderer, poses, model.center, model.radius, seen)
+        evidence = self._verify(searched, poses, seen, mask, _FINE_PX, color=True)
+        merit = _merit(judged.rank, evidence)
+        found = Candidates(poses, merit, judged.rank, judged.accept, evidence, aligned.information, aligned.residual)
+        return found, judged.camera_from_object
 
     def _aligned(self, searched: SearchedModel, poses: FloatArray, points: FloatArray) -> FloatArray:
         widths = searched.model.radius * np.geomspace(0.15, 0.05, 4)
@@ -247,7 +244,7 @@ class Registration:
 
 def _merit(rank: FloatArray, evidence: Evidence) -> FloatArray:
     """Return by what candidates are sorted: the network decides, measured depth and colours weigh in."""
-    return rank + 4 * evidence.score + 2 * evidence.color
+    return rank + 4 * evidence.score + 4 * evidence.color
 
 
 def _some(points: FloatArray, count: int) -> FloatArray:
