@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
 from pose_perception.config import Config, option
 from pose_perception.datatypes import FloatArray
 from pose_perception.networks.runtime import Network
 from pose_perception.objects.alignment import Alignment, SurfaceField, align
+from pose_perception.objects.candidates import Candidates, Rough
 from pose_perception.objects.crops import Observation, middles
 from pose_perception.objects.hypotheses import orientations, place
 from pose_perception.objects.matcher import compare
 from pose_perception.objects.model import ObjectModel
 from pose_perception.objects.raycasting import RaycastingRenderer
 from pose_perception.objects.renderer import Renderer
+from pose_perception.objects.scoring import sorted_by_merit
 from pose_perception.objects.verification import Evidence, verify
 
 _LEAST_POINTS = 30
@@ -65,44 +65,6 @@ class SearchedModel:
     def orientations(self) -> FloatArray:
         """Orientations to try, shape (N, 3, 3)."""
         return orientations(self.model.symmetries.alike, turns=self._turns)
-
-
-class Rough(NamedTuple):
-    """Hypotheses that fit the depth, best first.
-
-    Attributes:
-        camera_from_object: Shape (N, 4, 4).
-        score: How well the geometry fits, shape (N,); see `verification.Evidence`.
-    """
-
-    camera_from_object: FloatArray
-    score: FloatArray
-
-
-class Candidates(NamedTuple):
-    """Poses of one model, best first.
-
-    Attributes:
-        camera_from_object: Shape (N, 4, 4).
-        merit: What they were sorted by, shape (N,).
-        rank: Of the network, shape (N,).
-        accept: Logit of the network, shape (N,).
-        evidence: Of each.
-        information: See `alignment.Alignment`, shape (N, 6, 6).
-        residual: Root mean square distance of points to the surface, shape (N,), metres.
-    """
-
-    camera_from_object: FloatArray
-    merit: FloatArray
-    rank: FloatArray
-    accept: FloatArray
-    evidence: Evidence
-    information: FloatArray
-    residual: FloatArray
-
-    def select(self, index: npt.ArrayLike) -> Candidates:
-        """Return some of them."""
-        return Candidates(*(v.select(index) if isinstance(v, Evidence) else v[index] for v in self))
 
 
 class Registration:
@@ -169,13 +131,12 @@ class Registration:
         first, moved = self._weigh(
             searched, seen, align(searched.field, poses, _some(points, 2 * config.points), widths), mask
         )
-        best = np.argsort(-first.merit)[: config.finalists]
         # The network moves what the shape leaves open; where it errs, the hypothesis as it was is better.
-        both = np.concatenate([first.camera_from_object[best], moved[best]])
+        both = np.concatenate([first.camera_from_object[: config.finalists], moved[: config.finalists]])
         last, _ = self._weigh(
             searched, seen, align(searched.field, both, many, widths[-config.fine_steps // 2 :]), mask
         )
-        return last.select(np.argsort(-last.merit))
+        return last
 
     def follow(self, searched: SearchedModel, seen: Observation, pose: FloatArray, points: FloatArray) -> Candidates:
         """Refine one pose that is nearly right; arguments and result as for `register`."""
@@ -186,18 +147,20 @@ class Registration:
         moved = compare(self._network, searched.renderer, start, model.center, model.radius, seen).camera_from_object
         both = np.concatenate([start, moved])
         last, _ = self._weigh(searched, seen, align(searched.field, both, many, np.geomspace(0.01, 0.004, 3)), None)
-        return last.select(np.argsort(-last.merit))
+        return last
 
     def _weigh(
         self, searched: SearchedModel, seen: Observation, aligned: Alignment, mask: Observation | None
     ) -> tuple[Candidates, FloatArray]:
-        """Return hypotheses with all that speaks for and against them, and where the network would move them."""
+        """Return hypotheses with all that speaks for and against them, best first, and where the network moves each."""
         model, poses = searched.model, aligned.camera_from_object
         judged = compare(self._network, searched.renderer, poses, model.center, model.radius, seen)
         evidence = self._verify(searched, poses, seen, mask, _FINE_PX, color=True)
-        merit = _merit(judged.rank, evidence)
-        found = Candidates(poses, merit, judged.rank, judged.accept, evidence, aligned.information, aligned.residual)
-        return found, judged.camera_from_object
+        found = Candidates(
+            poses, np.zeros(len(poses)), judged.rank, judged.accept, evidence, aligned.information, aligned.residual
+        )
+        order, found = sorted_by_merit(found)
+        return found, judged.camera_from_object[order]
 
     def _aligned(self, searched: SearchedModel, poses: FloatArray, points: FloatArray) -> FloatArray:
         widths = searched.model.radius * np.geomspace(0.15, 0.05, 4)
@@ -240,11 +203,6 @@ class Registration:
         count = max(1, min(config.expanded, (config.compared - len(poses)) // len(alike)))
         more = (poses[:count, None] @ alike[None]).reshape(-1, 4, 4)[: config.compared]
         return np.concatenate([poses, self._aligned(searched, more, points)])
-
-
-def _merit(rank: FloatArray, evidence: Evidence) -> FloatArray:
-    """Return by what candidates are sorted: the network decides, measured depth and colours weigh in."""
-    return rank + 4 * evidence.score + 4 * evidence.color
 
 
 def _some(points: FloatArray, count: int) -> FloatArray:
