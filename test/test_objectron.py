@@ -209,6 +209,15 @@ def test_the_turn_of_a_cup_does_not_jump() -> None:
     assert poses[0].camera_from_object[2, 2] < -0.9  # z of the cup towards the camera
 
 
+def test_what_no_detection_confirms_is_believed_less_and_less() -> None:
+    tracker = CategoryTracker(CategoryTrackingConfig())
+    tracker.update(frame_at(0.0), [seen(0.0)])
+    claims = [tracker.expected(round(seconds * 1e9))[0].score for seconds in (0.0, 1.0, 2.0)]
+    assert claims[0] == 1.0
+    assert 0.8 < claims[1] < 0.95
+    assert claims[2] == pytest.approx(claims[1] ** 2)
+
+
 def test_weak_objects_are_not_reported() -> None:
     tracker = CategoryTracker(CategoryTrackingConfig(min_score=0.3))
     assert tracker.update(frame_at(0.0), [seen(0.0, score=0.29)]) == []

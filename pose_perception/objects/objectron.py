@@ -89,6 +89,7 @@ class CategoryBox(NamedTuple):
         covariance: As in `ObjectPose`, shape (6, 6).
         size: Along the axes of the box, shape (3,), metres.
         has_depth: Whether the scale was measured.
+        claim: Confidence of whoever said that it is there, 0 to 1.
     """
 
     category: str
@@ -98,6 +99,7 @@ class CategoryBox(NamedTuple):
     covariance: FloatArray
     size: FloatArray
     has_depth: bool
+    claim: float = 1.0
 
 
 class _Candidate(NamedTuple):
@@ -197,7 +199,7 @@ class ObjectronFinder:
         outline = np.concatenate([points[1:].min(axis=0), points[1:].max(axis=0)])
         score *= _TRUST * presence * min(1.0, _GOOD_FIT * side / max(box.error_px, 1e-9))
         score *= min(1.0, float(overlaps(around, outline[None])[0]) / _GOOD_OVERLAP)
-        return place_box(category, score, outline, box, scale)
+        return place_box(category, score, outline, box, scale)._replace(claim=candidate.detection.score)
 
 
 def place_box(category: str, score: float, outline: FloatArray, box: UnitBox, scale: Scale | None) -> CategoryBox:
