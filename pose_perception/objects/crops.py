@@ -64,7 +64,11 @@ def moved(
     """Return hypotheses after the motions that a network gave, shape (N, 4, 4).
 
     Args:
-        camera_from_object, center, radius, intrinsics, radii: As for `crop_intrinsics`.
+        camera_from_object: Hypotheses, shape (N, 4, 4).
+        center: Middle of the object in its frame, shape (3,).
+        radius: Of the object, metres.
+        intrinsics: fx, fy, cx, cy of the image, shape (4,).
+        radii: Half an edge of the crop, as for `crop_intrinsics`.
         shift: To the right and down in half crops, away in radii, shape (N, 3).
         turn: Rotation vectors in the axes of the line of sight, shape (N, 3), radians.
     """
@@ -93,8 +97,12 @@ def motion_between(
     """Return shift and turn, each (N, 3), that move hypotheses `before` to `after`: the inverse of `moved`.
 
     Args:
-        before, after: camera_from_object, shape (N, 4, 4).
-        center, radius, intrinsics, radii: As for `crop_intrinsics`.
+        before: camera_from_object, shape (N, 4, 4).
+        after: Likewise.
+        center: Middle of the object in its frame, shape (3,).
+        radius: Of the object, metres.
+        intrinsics: fx, fy, cx, cy of the image, shape (4,).
+        radii: Half an edge of the crop, as for `crop_intrinsics`.
     """
     old, new = middles(before, center), middles(after, center)
     fx, fy = intrinsics[:2]
@@ -117,7 +125,7 @@ class Observation:
 
     def __init__(self, color: npt.NDArray[np.uint8], depth: npt.NDArray[np.float32], intrinsics: FloatArray) -> None:
         self.intrinsics = np.asarray(intrinsics, np.float64)
-        self._depth = depth
+        self.image, self.depth = color, depth
         self._levels = [color]
 
     def crops(self, crop: FloatArray, size: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
@@ -138,7 +146,7 @@ class Observation:
                 ]
             )
             flags = cv2.WARP_INVERSE_MAP | cv2.INTER_NEAREST
-            depths[i] = cv2.warpAffine(self._depth, matrix, (size, size), flags=flags)
+            depths[i] = cv2.warpAffine(self.depth, matrix, (size, size), flags=flags)
             level = int(np.clip(np.floor(np.log2(max(scale_x, 1e-6)) + 0.3), 0, 6))
             image, factor = self._level(level), 2.0**-level
             # A halved image's pixel centres lie between those of the larger one.

@@ -38,7 +38,8 @@ def comparison_input(
     Args:
         renderer: Of the model.
         poses: camera_from_object, shape (N, 4, 4).
-        center, radius: Of the object in its frame, metres.
+        center: Middle of the object in its frame, shape (3,), metres.
+        radius: Of the object, metres.
         seen: The image.
     """
     crop = crop_intrinsics(poses, center, radius, seen.intrinsics, CROP_RADII, CROP_PX)

@@ -42,6 +42,7 @@ class RegistrationConfig(Config):
     kept: int = option(10, "Different hypotheses that go on after the first verification.", minimum=1, maximum=200)
     expanded: int = option(3, "How many of them are also turned by what the shape hardly shows.", minimum=0, maximum=50)
     compared: int = option(72, "Hypotheses that the network compares, at most.", minimum=1, maximum=1000)
+    places: int = option(2, "Places at which a search is brought to its end.", minimum=1, maximum=20)
     finalists: int = option(8, "Hypotheses that are refined to the end.", minimum=1, maximum=100)
 
 
@@ -64,6 +65,18 @@ class SearchedModel:
     def orientations(self) -> FloatArray:
         """Orientations to try, shape (N, 3, 3)."""
         return orientations(self.model.symmetries.alike, turns=self._turns)
+
+
+class Rough(NamedTuple):
+    """Hypotheses that fit the depth, best first.
+
+    Attributes:
+        camera_from_object: Shape (N, 4, 4).
+        score: How well the geometry fits, shape (N,); see `verification.Evidence`.
+    """
+
+    camera_from_object: FloatArray
+    score: FloatArray
 
 
 class Candidates(NamedTuple):
@@ -116,18 +129,35 @@ class Registration:
         Returns:
             The best candidates, or None when there are too few points.
         """
+        rough = self.propose(searched, seen, points, mask)
+        return None if rough is None else self.finish(searched, seen, rough, points, mask)
+
+    def propose(
+        self, searched: SearchedModel, seen: Observation, points: FloatArray, mask: Observation | None
+    ) -> Rough | None:
+        """Return different hypotheses that fit the depth, best first; arguments as for `register`."""
         config, model = self._config, searched.model
         if len(points) < _LEAST_POINTS:
             return None
-        rng = np.random.default_rng(0)
-        few, many = (points[rng.permutation(len(points))[:n]] for n in (config.points, config.fine_points))
+        few = _some(points, config.points)
         start = place(searched.orientations, model.points[::8], model.normals[::8], few)
         widths = model.radius * np.geomspace(0.5, 0.06, config.coarse_steps)
         poses = align(searched.field, start, few, widths).camera_from_object
-        evidence = self._verify(searched, poses, seen, mask, _COARSE_PX, color=False)
-        poses = poses[self._different(poses, evidence.score, model, config.kept)]
-        poses = self._expanded(searched, poses, few)
-        return self.refine(searched, seen, poses, many, mask)
+        score = self._verify(searched, poses, seen, mask, _COARSE_PX, color=False).score
+        kept = self._different(poses, score, model, config.kept)
+        return Rough(poses[kept], score[kept])
+
+    def finish(
+        self,
+        searched: SearchedModel,
+        seen: Observation,
+        rough: Rough,
+        points: FloatArray,
+        mask: Observation | None,
+    ) -> Candidates:
+        """Bring proposed hypotheses to their end; arguments and result as for `register`."""
+        poses = self._expanded(searched, rough.camera_from_object, _some(points, self._config.points))
+        return self.refine(searched, seen, poses, _some(points, self._config.fine_points), mask)
 
     def refine(
         self,
@@ -148,11 +178,25 @@ class Registration:
         aligned = align(searched.field, judged.camera_from_object, points, np.geomspace(0.01, 0.004, config.fine_steps))
         last = compare(self._network, searched.renderer, aligned.camera_from_object, model.center, model.radius, seen)
         evidence = self._verify(searched, aligned.camera_from_object, seen, mask, _FINE_PX, color=True)
-        merit = last.rank + 4 * evidence.score + 2 * evidence.color
+        merit = _merit(last.rank, evidence)
         order = np.argsort(-merit)
         return Candidates(
             aligned.camera_from_object, merit, last.accept, evidence, aligned.information, aligned.residual
         ).select(order)
+
+    def follow(self, searched: SearchedModel, seen: Observation, pose: FloatArray, points: FloatArray) -> Candidates:
+        """Refine one pose that is nearly right, with two comparisons; arguments and result as for `register`."""
+        model, config = searched.model, self._config
+        many = _some(points, config.fine_points)
+        first = compare(self._network, searched.renderer, pose[None], model.center, model.radius, seen)
+        widths = np.geomspace(0.1 * model.radius, 0.004, config.fine_steps)
+        aligned = align(searched.field, first.camera_from_object, many, widths)
+        last = compare(self._network, searched.renderer, aligned.camera_from_object, model.center, model.radius, seen)
+        evidence = self._verify(searched, aligned.camera_from_object, seen, None, _FINE_PX, color=True)
+        merit = _merit(last.rank, evidence)
+        return Candidates(
+            aligned.camera_from_object, merit, last.accept, evidence, aligned.information, aligned.residual
+        )
 
     def _aligned(self, searched: SearchedModel, poses: FloatArray, points: FloatArray) -> FloatArray:
         widths = searched.model.radius * np.geomspace(0.15, 0.05, 4)
@@ -195,6 +239,15 @@ class Registration:
         count = max(1, min(config.expanded, (config.compared - len(poses)) // len(alike)))
         more = (poses[:count, None] @ alike[None]).reshape(-1, 4, 4)[: config.compared]
         return np.concatenate([poses, self._aligned(searched, more, points)])
+
+
+def _merit(rank: FloatArray, evidence: Evidence) -> FloatArray:
+    """Return by what candidates are sorted: the network decides, measured depth and colours weigh in."""
+    return rank + 4 * evidence.score + 2 * evidence.color
+
+
+def _some(points: FloatArray, count: int) -> FloatArray:
+    return points[np.random.default_rng(0).permutation(len(points))[:count]]
 
 
 def turned_equal(pose: FloatArray, symmetries: FloatArray, reference: FloatArray) -> FloatArray:

@@ -12,7 +12,7 @@ from pose_perception.objects.crops import Observation, crop_intrinsics, middles
 from pose_perception.objects.renderer import Renderer
 
 _RADII = 1.1
-# Depths agree within this, metres: a constant, a share of the object's radius, and what stereo errors grow by (m / m^2).
+# Depths agree within this: metres, a share of the object's radius, and what stereo errors grow by (m / m^2).
 _TOLERANCE_M, _TOLERANCE_RADII, _TOLERANCE_DEPTH = 0.004, 0.04, 0.004
 
 
@@ -65,7 +65,8 @@ def verify(
     Args:
         renderer: Of the model.
         poses: camera_from_object, shape (N, 4, 4).
-        center, radius: Of the object in its frame, metres.
+        center: Middle of the object in its frame, shape (3,), metres.
+        radius: Of the object, metres.
         seen: The image.
         mask: Where the object was said to be: an observation whose depth is 1 there and 0 elsewhere; None without.
         size: Edge of the crops, px.

@@ -1,8 +1,8 @@
 """What the pose matcher learns from: hypotheses of objects in simulated scenes, right and wrong ones.
 
 Of each object that a camera sees there is a group of hypotheses: some a little off, some far off, and some that look
-right to who does not see colours: turned by a symmetry of the shape, or upside down. All of a group of another object of
-that size are wrong.
+right to who does not see colours: turned by a symmetry of the shape, or upside down. All of a group of another object
+are wrong.
 """
 
 from __future__ import annotations

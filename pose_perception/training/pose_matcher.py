@@ -61,7 +61,7 @@ def losses(results: tuple[Tensor, ...], batch: dict[str, Tensor]) -> dict[str, T
 
 
 def to_batch(samples: Samples, rows: np.ndarray, rng: np.random.Generator | None = None) -> dict[str, Tensor]:
-    """Return groups as tensors with one row a hypothesis; colours of the camera are varied when a generator is given."""
+    """Return groups as tensors with a row for each hypothesis; a generator varies the colours of the camera."""
     values = {name: np.ascontiguousarray(getattr(samples, name)[rows]) for name in Samples._fields}
     if rng is not None:
         gains = np.clip(rng.normal(1, 0.1, (len(rows), 1, 1, 1, 3)), 0.7, 1.4) * rng.uniform(

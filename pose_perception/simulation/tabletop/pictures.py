@@ -52,7 +52,8 @@ def label(rng: np.random.Generator, height: int, width: int, palette: list[tuple
 
     Args:
         rng: Source of everything.
-        height, width: Of the picture, px.
+        height: Of the picture, px.
+        width: Of the picture, px.
         palette: Colours of the brand, at least two.
     """
     image = np.empty((height, width, 3), np.uint8)

@@ -1,0 +1,337 @@
+"""Known objects in RGB-D frames: followed from frame to frame, and searched for while they are missing."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from pose_perception.config import Config, option
+from pose_perception.datatypes import FloatArray, RgbdFrame, TrackingState
+from pose_perception.errors import ConfigurationError, InvalidInputError
+from pose_perception.networks.runtime import Network, load_network
+from pose_perception.objects.crops import Observation, crop_intrinsics, middles
+from pose_perception.objects.datatypes import ObjectPose, ObjectRegion
+from pose_perception.objects.model import ObjectModel
+from pose_perception.objects.registration import (
+    Candidates,
+    Registration,
+    RegistrationConfig,
+    SearchedModel,
+    turned_equal,
+)
+from pose_perception.objects.scoring import covariance, probability, shares
+from pose_perception.objects.segmentation import Palette, Scene, SegmentationConfig, palette_of
+from pose_perception.objects.tracking import ObjectTrack, ObjectTrackingConfig
+
+# Points farther than this from the middle of a hypothesis, in radii, are not of the object.
+_REACH = 1.15
+# Two objects of which this share of the smaller one's pixels are the same cannot both be there.
+_OVERLAP = 0.4
+_OVERLAP_PX = 96
+
+
+@dataclass(frozen=True)
+class ObjectPipelineConfig(Config):
+    """How objects are found and followed."""
+
+    device: str = option("auto", "Where networks run.", choices=("auto", "cuda", "cpu"))
+    precision: str = option("fast", "How networks compute.", choices=("fast", "exact"))
+    instances: int = option(1, "How many objects of each model there may be.", minimum=1, maximum=20)
+    searches: int = option(
+        1,
+        "How many missing models are searched for in each frame, one after the other; 0 for all.",
+        minimum=0,
+        maximum=1000,
+    )
+    registration: RegistrationConfig = field(default_factory=RegistrationConfig)
+    segmentation: SegmentationConfig = field(default_factory=SegmentationConfig)
+    tracking: ObjectTrackingConfig = field(default_factory=ObjectTrackingConfig)
+
+
+@dataclass(frozen=True)
+class _Found:
+    searched: SearchedModel
+    pose: FloatArray
+    score: float
+    covariance: FloatArray
+
+
+class ObjectPipeline:
+    """Finds and follows known objects.
+
+    Args:
+        models: What to look for; their names differ.
+        config: How.
+        network: The pose matcher; None to load it.
+
+    Raises:
+        ConfigurationError: two models have one name, or there are none.
+        WeightsError: the weights are missing or altered.
+    """
+
+    def __init__(
+        self, models: Sequence[ObjectModel], config: ObjectPipelineConfig | None = None, network: Network | None = None
+    ) -> None:
+        self.config = config or ObjectPipelineConfig()
+        names = [model.name for model in models]
+        if not names or len(set(names)) != len(names):
+            raise ConfigurationError(f"models need different names, got {', '.join(names) or 'none'}")
+        network = network or load_network("pose_matcher", self.config.device, self.config.precision)
+        self._registration = Registration(network, self.config.registration)
+        turns = self.config.registration.turns
+        self._searched = {model.name: SearchedModel(model, turns=turns) for model in models}
+        self._palettes: dict[str, Palette] = {model.name: palette_of(model) for model in models}
+        self._largest = max(model.diameter for model in models)
+        self._tracks: list[ObjectTrack] = []
+        self._numbers = {name: itertools.count(1) for name in names}
+        self._turn = 0
+
+    def reset(self) -> None:
+        """Forget all objects; numbers of ids go on."""
+        self._tracks = []
+
+    def process(self, frame: RgbdFrame, regions: Sequence[ObjectRegion] | None = None) -> list[ObjectPose]:
+        """Find the objects in the next frame.
+
+        Args:
+            frame: With depth.
+            regions: Where objects may be, as somebody else says; None to look for them everywhere.
+
+        Returns:
+            Those that are seen, and those that are predicted or were just lost.
+
+        Raises:
+            InvalidInputError: the frame has no depth, or a region does not fit.
+        """
+        if frame.depth is None:
+            raise InvalidInputError("poses of objects need depth")
+        depth = np.nan_to_num(frame.depth, nan=0.0, posinf=0.0, neginf=0.0)
+        seen = Observation(frame.color, depth, _intrinsics(frame))
+        if self._tracks and frame.stamp_ns < self._tracks[0].stamp_ns:
+            self.reset()  # time went back: a recording starts anew
+        self._follow(frame, seen)
+        wanted = self._missing()
+        if regions is not None:
+            found = self._look_in_regions(regions, wanted, seen, depth)
+        else:
+            found = self._look_around(wanted, frame, seen) if wanted else []
+        self._take(found, frame, seen)
+        poses = [self._result(track) for track in self._tracks]
+        self._tracks = [track for track in self._tracks if track.state is not TrackingState.LOST]
+        return poses
+
+    def _follow(self, frame: RgbdFrame, seen: Observation) -> None:
+        """Refine every known object from where it is expected."""
+        for track in self._tracks:
+            predicted = track.predict(frame.stamp_ns, frame.fixed_from_camera)
+            found = self._refine_one(self._searched[track.model.name], predicted, seen)
+            if found is not None and found.score >= self.config.tracking.kept:
+                track.update(found.pose, found.score, found.covariance, frame.stamp_ns, frame.fixed_from_camera)
+            else:
+                score = 0.0 if found is None else found.score
+                limit = self.config.tracking.predicted_s
+                track.miss(predicted, score, frame.stamp_ns, frame.fixed_from_camera, limit)
+
+    def _refine_one(self, searched: SearchedModel, pose: FloatArray, seen: Observation) -> _Found | None:
+        model = searched.model
+        middle = middles(pose[None], model.center)[0]
+        if middle[2] < model.radius:
+            return None
+        points = points_around(seen, middle, _REACH * model.radius)
+        if len(points) < 30:
+            return None
+        candidates = self._registration.follow(searched, seen, pose, points)
+        return self._judge(searched, candidates)
+
+    def _missing(self) -> list[str]:
+        """Return the models to search for in this frame: those that are not all seen, in turns."""
+        below = self.config.tracking.searched_below
+        sure = [t.model.name for t in self._tracks if t.state is TrackingState.TRACKED and t.score >= below]
+        names = [name for name in self._searched if sure.count(name) < self.config.instances]
+        count = self.config.searches or len(names)
+        if len(names) <= count:
+            return names
+        lost = [t.model.name for t in self._tracks if t.model.name in names]
+        first = list(dict.fromkeys(lost))[:count]
+        others = [name for name in names if name not in first]
+        start = self._turn % len(others)
+        self._turn += count - len(first)
+        return (first + others[start:] + others[:start])[:count]
+
+    def _look_in_regions(
+        self, regions: Sequence[ObjectRegion], wanted: Sequence[str], seen: Observation, depth: npt.NDArray[np.float32]
+    ) -> list[_Found]:
+        found = []
+        for region in regions:
+            if region.mask.shape != depth.shape:
+                raise InvalidInputError(f"a mask has shape {region.mask.shape}, the image {depth.shape}")
+            if region.model is not None and region.model not in self._searched:
+                raise InvalidInputError(f"a region shows {region.model!r}; known are {', '.join(self._searched)}")
+            names = [region.model] if region.model is not None else wanted
+            mask = Observation(seen.image, region.mask.astype(np.float32), seen.intrinsics)
+            best: _Found | None = None
+            for name in names:
+                if name not in wanted:
+                    continue
+                searched = self._searched[name]
+                points = masked_points(region.mask, depth, seen.intrinsics, searched.model.radius)
+                candidates = self._registration.register(searched, seen, points, mask)
+                one = None if candidates is None else self._judge(searched, candidates)
+                if one is not None and (best is None or one.score > best.score):
+                    best = one
+            if best is not None:
+                found.append(best)
+        return found
+
+    def _look_around(self, wanted: Sequence[str], frame: RgbdFrame, seen: Observation) -> list[_Found]:
+        scene = Scene(frame, self.config.segmentation, self._largest)
+        found: list[_Found] = []
+        for name in wanted:
+            found += self._look_for(self._searched[name], self._palettes[name], scene, seen)
+        return found
+
+    def _look_for(self, searched: SearchedModel, palette: Palette, scene: Scene, seen: Observation) -> list[_Found]:
+        """Propose poses at every likely place, and bring the best places to an end."""
+        model = searched.model
+        proposals = []
+        for place in scene.places(palette, model.radius):
+            points = scene.points_near(place.middle, _REACH * model.radius)
+            rough = self._registration.propose(searched, seen, points, None)
+            if rough is not None:
+                proposals.append((float(rough.score.max()) + place.worth, rough, points))
+        proposals.sort(key=lambda item: -item[0])
+        found = []
+        for _, rough, _ in proposals[: self.config.registration.places]:
+            middle = middles(rough.camera_from_object[:1], model.center)[0]
+            points = points_around(seen, middle, _REACH * model.radius)
+            if len(points) >= 30:
+                found.append(self._judge(searched, self._registration.finish(searched, seen, rough, points, None)))
+        return found
+
+    @staticmethod
+    def _judge(searched: SearchedModel, candidates: Candidates) -> _Found:
+        model = searched.model
+        # What other candidates leave of the probability; those that are equal by symmetry speak for the same.
+        chosen = 0
+        score = float(probability(candidates)[chosen] * _agreeing(candidates, chosen, model))
+        pose = candidates.camera_from_object[chosen]
+        return _Found(searched, pose, score, covariance(candidates, chosen, model))
+
+    def _take(self, found: list[_Found], frame: RgbdFrame, seen: Observation) -> None:
+        """Make tracks of what was found, the surest first, where nothing surer stands."""
+        found = [one for one in found if one.score >= self.config.tracking.found]
+        for one in sorted(found, key=lambda item: -item.score):
+            model = one.searched.model
+            rivals = [t for t in self._tracks if t.state is TrackingState.TRACKED and self._overlap(one, t, seen)]
+            own = [t for t in self._tracks if t.model.name == model.name]
+            if any(rival.score >= one.score for rival in rivals):
+                continue
+            self._tracks = [t for t in self._tracks if t not in rivals or t.model.name == model.name]
+            weaker = [t for t in own if t in rivals or t.state is not TrackingState.TRACKED or t.score < one.score]
+            if (len(own) >= self.config.instances or any(t in rivals for t in own)) and weaker:
+                track = min(weaker, key=lambda t: (t not in rivals, t.score))
+                track.update(one.pose, one.score, one.covariance, frame.stamp_ns, frame.fixed_from_camera)
+            elif len(own) < self.config.instances:
+                pose = turned_equal(one.pose, model.symmetries.same, np.eye(4))
+                self._tracks.append(
+                    ObjectTrack(
+                        f"{_word(model.name)}_{next(self._numbers[model.name])}",
+                        model,
+                        pose,
+                        frame.fixed_from_camera,
+                        frame.stamp_ns,
+                        frame.stamp_ns,
+                        one.score,
+                        one.covariance,
+                    )
+                )
+
+    def _overlap(self, one: _Found, track: ObjectTrack, seen: Observation) -> bool:
+        """Return whether both cover the same pixels at about the same depth."""
+        models = (one.searched.model, track.model)
+        poses = (one.pose, track.pose)
+        at = [middles(pose[None], model.center)[0] for pose, model in zip(poses, models, strict=True)]
+        if np.linalg.norm(at[0] - at[1]) > models[0].radius + models[1].radius:
+            return False
+        smaller = int(models[1].radius < models[0].radius)
+        crop = crop_intrinsics(
+            poses[smaller][None], models[smaller].center, models[smaller].radius, seen.intrinsics, 1.2, _OVERLAP_PX
+        )
+        masks = [
+            self._searched[model.name].renderer.render(pose[None], crop, _OVERLAP_PX, color=False).mask[0]
+            for pose, model in zip(poses, models, strict=True)
+        ]
+        return bool((masks[0] & masks[1]).sum() > _OVERLAP * masks[smaller].sum())
+
+    @staticmethod
+    def _result(track: ObjectTrack) -> ObjectPose:
+        model = track.model
+        score = track.score if track.state is TrackingState.TRACKED else 0.0
+        return ObjectPose(
+            track.id, model.name, score, track.state, track.pose, track.covariance, model.center, model.size
+        )
+
+
+def points_around(seen: Observation, middle: FloatArray, radius: float) -> FloatArray:
+    """Return what was measured within a sphere, camera frame, shape (M, 3), metres."""
+    fx, fy, cx, cy = seen.intrinsics
+    depth = seen.depth
+    half_u, half_v = radius * fx / middle[2], radius * fy / middle[2]
+    u, v = fx * middle[0] / middle[2] + cx, fy * middle[1] / middle[2] + cy
+    left, right = (int(np.clip(x, 0, depth.shape[1])) for x in (u - half_u, u + half_u + 1))
+    top, bottom = (int(np.clip(x, 0, depth.shape[0])) for x in (v - half_v, v + half_v + 1))
+    # Not more than some ten thousand points are looked at.
+    step = max(1, int(np.sqrt((right - left) * (bottom - top) / 10_000)))
+    area = depth[top:bottom:step, left:right:step]
+    rows, columns = np.nonzero((area > middle[2] - radius) & (area < middle[2] + radius))
+    z = area[rows, columns].astype(np.float64)
+    points = np.stack([(left + columns * step - cx) / fx * z, (top + rows * step - cy) / fy * z, z], axis=1)
+    return points[np.linalg.norm(points - middle, axis=1) < radius]
+
+
+def masked_points(
+    mask: npt.NDArray[np.bool_], depth: npt.NDArray[np.float32], intrinsics: FloatArray, radius: float
+) -> FloatArray:
+    """Return what was measured within a mask, without its border and what is far from its median depth.
+
+    Args:
+        mask: Shape (H, W), bool.
+        depth: Shape (H, W), metres; 0 where there is none.
+        intrinsics: fx, fy, cx, cy.
+        radius: Of the object, metres.
+
+    Returns:
+        Points in the camera frame with shape (M, 3), metres.
+    """
+    import cv2
+
+    eroded = cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    inner = eroded if eroded.sum() >= 0.3 * mask.sum() else mask
+    v, u = np.nonzero(inner & (depth > 0))
+    z = depth[v, u].astype(np.float64)
+    fx, fy, cx, cy = intrinsics
+    points = np.stack([(u - cx) / fx * z, (v - cy) / fy * z, z], axis=1)
+    return points[np.abs(z - np.median(z)) < 1.2 * radius] if len(z) else points
+
+
+def _agreeing(candidates: Candidates, chosen: int, model: ObjectModel) -> float:
+    """Return the share of those candidates that are the chosen pose, or equal to it by symmetry."""
+    poses = candidates.camera_from_object
+    equal = poses[chosen] @ model.symmetries.same
+    at = poses[:, :3, :3] @ model.points[::40].T + poses[:, :3, 3:]
+    truly = equal[:, :3, :3] @ model.points[::40].T + equal[:, :3, 3:]
+    errors = np.linalg.norm(at[:, None] - truly[None], axis=2).mean(2).min(1)
+    return float(shares(candidates)[errors < 0.1 * model.diameter].sum())
+
+
+def _intrinsics(frame: RgbdFrame) -> FloatArray:
+    return np.array([frame.camera.fx, frame.camera.fy, frame.camera.cx, frame.camera.cy])
+
+
+def _word(name: str) -> str:
+    """Return a name that may be an id: it starts with a letter."""
+    return name if name[:1].isalpha() else f"object_{name}"

@@ -1,0 +1,134 @@
+"""Objects through time: refined from their last pose, judged in every frame, found again when lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from pose_perception.config import Config, option
+from pose_perception.datatypes import FloatArray, TrackingState
+from pose_perception.objects.model import ObjectModel
+from pose_perception.objects.registration import turned_equal
+
+# Share of the last velocity that goes on in the next frame: hands stop and turn.
+_VELOCITY_KEPT = 0.7
+_NS = 1e-9
+# Velocities of objects beyond this are errors: metres and radians a second.
+_FASTEST_M_S, _FASTEST_RAD_S = 3.0, 8.0
+
+
+@dataclass(frozen=True)
+class ObjectTrackingConfig(Config):
+    """When an object counts as seen, and for how long it is remembered."""
+
+    found: float = option(0.5, "Least score of an object that is found.", minimum=0.0, maximum=1.0)
+    kept: float = option(0.25, "Least score at which a known object counts as seen.", minimum=0.0, maximum=1.0)
+    searched_below: float = option(
+        0.5, "A known object with a lower score is also searched for anew.", minimum=0.0, maximum=1.0
+    )
+    predicted_s: float = option(
+        1.0, "How long an object that is not seen is predicted, seconds.", minimum=0.0, maximum=60.0
+    )
+
+
+@dataclass
+class ObjectTrack:
+    """One object that was found.
+
+    Attributes:
+        id: Unique while the process runs.
+        model: What it is.
+        pose: camera_from_object in the frame of its time, shape (4, 4).
+        fixed_from_camera: Pose of the camera then; None when not known.
+        stamp_ns: When it was last updated.
+        seen_ns: When it was last seen.
+        score: Last score.
+        covariance: Of the pose, shape (6, 6).
+        state: Tracking state.
+        velocity: Of its middle, in the camera frame or the fixed one if there is one, shape (3,), m/s.
+        turning: Rotation vector per second in that frame, shape (3,).
+    """
+
+    id: str
+    model: ObjectModel
+    pose: FloatArray
+    fixed_from_camera: FloatArray | None
+    stamp_ns: int
+    seen_ns: int
+    score: float
+    covariance: FloatArray
+    state: TrackingState = TrackingState.TRACKED
+    velocity: FloatArray = field(default_factory=lambda: np.zeros(3))
+    turning: FloatArray = field(default_factory=lambda: np.zeros(3))
+
+    def predict(self, stamp_ns: int, fixed_from_camera: FloatArray | None) -> FloatArray:
+        """Return where the object is expected, camera_from_object with shape (4, 4).
+
+        Args:
+            stamp_ns: When.
+            fixed_from_camera: Pose of the camera then; None when not known.
+        """
+        seconds = max(0.0, min((stamp_ns - self.stamp_ns) * _NS, 0.2))
+        base, back = self._frames(fixed_from_camera)
+        there = base @ self.pose
+        middle = there[:3, :3] @ self.model.center + there[:3, 3] + seconds * self.velocity
+        there[:3, :3] = Rotation.from_rotvec(seconds * self.turning).as_matrix() @ there[:3, :3]
+        there[:3, 3] = middle - there[:3, :3] @ self.model.center
+        return back @ there
+
+    def update(
+        self,
+        pose: FloatArray,
+        score: float,
+        covariance: FloatArray,
+        stamp_ns: int,
+        fixed_from_camera: FloatArray | None,
+    ) -> None:
+        """Take a new pose; arguments as the attributes."""
+        pose = turned_equal(pose, self.model.symmetries.same, self.pose)
+        seconds = (stamp_ns - self.stamp_ns) * _NS
+        if 0 < seconds < 1:
+            base, back = self._frames(fixed_from_camera)
+            old, new = base @ self.pose, np.linalg.inv(back) @ pose
+            center = self.model.center
+            shift = (new[:3, :3] - old[:3, :3]) @ center + new[:3, 3] - old[:3, 3]
+            turn = Rotation.from_matrix(new[:3, :3] @ old[:3, :3].T).as_rotvec()
+            self.velocity = _VELOCITY_KEPT * _limited(shift / seconds, _FASTEST_M_S)
+            self.turning = _VELOCITY_KEPT * _limited(turn / seconds, _FASTEST_RAD_S)
+        self.pose, self.score, self.covariance = pose, score, covariance
+        self.fixed_from_camera, self.stamp_ns, self.seen_ns = fixed_from_camera, stamp_ns, stamp_ns
+        self.state = TrackingState.TRACKED
+
+    def miss(
+        self, predicted: FloatArray, score: float, stamp_ns: int, fixed_from_camera: FloatArray | None, limit_s: float
+    ) -> None:
+        """Go on without having been seen.
+
+        Args:
+            predicted: Where it is expected, shape (4, 4).
+            score: Of that pose.
+            stamp_ns: When.
+            fixed_from_camera: Pose of the camera then; None when not known.
+            limit_s: How long it may go on so, seconds.
+        """
+        seconds = max(0.0, (stamp_ns - self.stamp_ns) * _NS)
+        # A hidden object may be carried away: a random walk of 0.1 m and 0.5 rad in the first second.
+        grown = np.diag([0.1**2 * seconds] * 3 + [0.5**2 * seconds] * 3)
+        self.pose, self.covariance, self.score = predicted, self.covariance + grown, score
+        self.fixed_from_camera, self.stamp_ns = fixed_from_camera, stamp_ns
+        self.velocity, self.turning = np.zeros(3), np.zeros(3)
+        unseen = (stamp_ns - self.seen_ns) * _NS
+        self.state = TrackingState.PREDICTED if unseen <= limit_s else TrackingState.LOST
+
+    def _frames(self, fixed_from_camera: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+        """Return fixed_from_then and now_from_fixed; both the identity when the camera's motion is not known."""
+        if self.fixed_from_camera is None or fixed_from_camera is None:
+            return np.eye(4), np.eye(4)
+        return self.fixed_from_camera, np.linalg.inv(fixed_from_camera)
+
+
+def _limited(vector: FloatArray, most: float) -> FloatArray:
+    length = float(np.linalg.norm(vector))
+    return vector * (most / length) if length > most else vector

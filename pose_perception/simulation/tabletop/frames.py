@@ -1,0 +1,137 @@
+"""RGB-D frames of tables with objects, with the models to search them for and where they truly are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import trimesh
+from PIL import Image
+from scipy.spatial.transform import Rotation
+
+from pose_perception.datatypes import CameraIntrinsics, FloatArray, RgbdFrame
+from pose_perception.objects.model import ObjectModel, make_model
+from pose_perception.objects.surface import Surface
+from pose_perception.simulation.sensor import Sensor, SensorConfig
+from pose_perception.simulation.tabletop.arrangement import Thing, arrange, look_at_table, make_thing
+from pose_perception.simulation.tabletop.scene import Placed, TabletopScene, View, random_light
+from pose_perception.simulation.tabletop.shapes import random_shape
+
+CAMERA = CameraIntrinsics(640, 480, 605.0, 605.0, 318.0, 242.0)
+_SPREAD_M = 0.22
+# As a RealSense D435 at this distance; edges are steps of objects, not of rooms.
+SENSOR = SensorConfig(edge_step_m=0.02, holes=0.01, min_depth_m=0.2)
+_FPS = 30.0
+# A camera in a hand: amplitudes along and about its axes, and slowest and fastest of its motions.
+_SWAY_M, _SWAY_RAD, _SWAY_HZ = 0.06, 0.10, (0.15, 0.5)
+
+
+class TabletopFrame(NamedTuple):
+    """One frame with its truth.
+
+    Attributes:
+        frame: What the camera saw.
+        poses: camera_from_object of each model, shape (N, 4, 4).
+        masks: Where each is visible, shape (N, H, W), bool.
+        visible: Share of each object's picture that nothing hides, shape (N,), 0 to 1.
+    """
+
+    frame: RgbdFrame
+    poses: FloatArray
+    masks: npt.NDArray[np.bool_]
+    visible: FloatArray
+
+
+class Tabletop:
+    """Random objects on a random table.
+
+    Args:
+        seed: Of everything.
+        count: How many objects to try to put there.
+        spread_m: Radius of the area in which they stand, metres.
+    """
+
+    def __init__(self, seed: int, count: int = 7, spread_m: float = _SPREAD_M) -> None:
+        self._rng = np.random.default_rng((seed, 77))
+        things = [make_thing(random_shape(self._rng), self._rng) for _ in range(count)]
+        poses = arrange(things, self._rng, spread_m)
+        there = [(thing, pose) for thing, pose in zip(things, poses, strict=True) if pose is not None]
+        self.things = [thing for thing, _ in there]
+        self.models = [_model(thing, f"thing_{i}") for i, thing in enumerate(self.things)]
+        self.world_from_objects = np.stack([pose for _, pose in there])
+        self.camera_from_world = look_at_table(self._rng, spread_m)
+        self._light = random_light(self._rng)
+        self._room_seed = int(self._rng.integers(2**31))
+        self._sensor = Sensor(SENSOR, CAMERA)
+
+    def shoot(
+        self,
+        camera_from_world: FloatArray | None = None,
+        extra: Sequence[Placed] = (),
+        stamp_ns: int = 0,
+        knows_camera: bool = False,
+    ) -> TabletopFrame:
+        """Take a frame.
+
+        Args:
+            camera_from_world: Where from, shape (4, 4); None for the first place.
+            extra: What else is there, in front of the objects for instance.
+            stamp_ns: Of the frame.
+            knows_camera: Whether the frame tells the pose of the camera.
+        """
+        camera_from_world = self.camera_from_world if camera_from_world is None else camera_from_world
+        intrinsics = np.array([CAMERA.fx, CAMERA.fy, CAMERA.cx, CAMERA.cy])
+        size = (CAMERA.height, CAMERA.width)
+        placed = [Placed(thing.surface, pose) for thing, pose in zip(self.things, self.world_from_objects, strict=True)]
+        scene = TabletopScene([*placed, *extra], self._light, np.random.default_rng(self._room_seed))
+        view = scene.view(camera_from_world, intrinsics, size)
+        color, millimetres = self._sensor.observe(view, self._rng)
+        fixed = np.linalg.inv(camera_from_world) if knows_camera else None
+        frame = RgbdFrame(color, millimetres.astype(np.float32) / 1000, CAMERA, stamp_ns, "camera", fixed)
+        masks = np.stack([view.instances == i for i in range(len(placed))])
+        poses = camera_from_world @ self.world_from_objects
+        return TabletopFrame(frame, poses, masks, self._visible(poses, view))
+
+    def video(self, frames: int) -> Iterator[tuple[FloatArray, int]]:
+        """Yield camera_from_world (4, 4) and stamp of the frames of a camera that is held by hand.
+
+        Args:
+            frames: How many, at 30 Hz.
+        """
+        rates = self._rng.uniform(*_SWAY_HZ, (6, 2))
+        phases = self._rng.uniform(0, 2 * np.pi, (6, 2))
+        for i in range(frames):
+            waves = 0.5 * np.sin(2 * np.pi * rates * i / _FPS + phases).sum(1)
+            moved = np.eye(4)
+            moved[:3, :3] = Rotation.from_rotvec(waves[3:] * _SWAY_RAD).as_matrix()
+            moved[:3, 3] = waves[:3] * _SWAY_M
+            yield moved @ self.camera_from_world, round(i / _FPS * 1e9)
+
+    def _visible(self, poses: FloatArray, view: View) -> FloatArray:
+        """Return which share of each object alone is seen; what is outside of the image counts as hidden."""
+        from pose_perception.objects.crops import crop_intrinsics
+        from pose_perception.objects.raycasting import RaycastingRenderer
+
+        shares = np.zeros(len(poses))
+        for i, (pose, thing) in enumerate(zip(poses, self.things, strict=True)):
+            if pose[2, 3] < thing.radius + 0.05:
+                continue
+            intrinsics = np.array([CAMERA.fx, CAMERA.fy, CAMERA.cx, CAMERA.cy])
+            crop = crop_intrinsics(pose[None], np.zeros(3), thing.radius, intrinsics, 1.1, 64)
+            alone = RaycastingRenderer(thing.surface).render(pose[None], crop, 64, color=False).mask.sum()
+            # Pixels of the crop are larger or smaller than those of the image.
+            whole = alone * (intrinsics[0] / crop[0, 0]) * (intrinsics[1] / crop[0, 1])
+            shares[i] = min(1.0, (view.instances == i).sum() / max(whole, 1))
+        return shares
+
+
+def _model(thing: Thing, name: str) -> ObjectModel:
+    """Return what a user would have of a thing: a mesh with a texture."""
+    surface: Surface = thing.surface
+    corners = surface.vertices[surface.faces].reshape(-1, 3)
+    material = trimesh.visual.material.SimpleMaterial(image=Image.fromarray(surface.texture[0]))
+    visual = trimesh.visual.TextureVisuals(uv=surface.uvs.reshape(-1, 2), material=material)
+    faces = np.arange(len(corners)).reshape(-1, 3)
+    return make_model(trimesh.Trimesh(corners, faces, visual=visual, process=False), name)
