@@ -38,6 +38,9 @@ _GOOD_SUPPORT, _GOOD_OVERLAP = 0.5, 0.6
 _NO_DEPTH, _ODD_SIZE = 0.5, 0.2
 # What stays doubtful where everything agrees: sizes of real cups were seen to be wrong by up to a half.
 _TRUST = 0.6
+# The networks are wrong for all points of a box together, which the fit cannot see: standard deviations of the centre
+# in diagonals of the box (half of what its sides are wrong by), and of its axes, radians.
+_CENTER_SIGMA, _TURN_SIGMA = 0.12, 0.09
 # Nothing of these categories is longer than so many times its shortest side.
 _LONGEST_OVER_SHORTEST = 8.0
 _TURN_VARIANCE = np.pi**2 / 3  # of an angle that may be any
@@ -260,6 +263,8 @@ def _covariance(box: UnitBox, scale: Scale) -> FloatArray:
     spread[3:, 2:] = np.eye(3)
     covariance = spread @ box.covariance[:5, :5] @ spread.T
     covariance[:3, :3] += scale.sigma**2 * np.outer(box.center, box.center)
+    covariance[:3, :3] += (_CENTER_SIGMA * scale.depth * np.linalg.norm(box.size)) ** 2 * np.eye(3)
+    covariance[3:, 3:] += _TURN_SIGMA**2 * np.eye(3)
     # A turn that the points leave open is not more uncertain than any turn.
     values, axes = np.linalg.eigh(covariance[3:, 3:])
     if values[-1] > _TURN_VARIANCE:

@@ -24,10 +24,11 @@ from visualization_msgs.msg import MarkerArray
 
 from pose_perception.datatypes import RgbdFrame, TrackingState
 from pose_perception.errors import WeightsError
+from pose_perception.networks.runtime import load_network
 from pose_perception.nodes.object_pose import ObjectPoseNode
 from pose_perception.objects.objectron import ObjectronConfig
 from pose_perception.objects.search import ObjectSearch, SearchConfig
-from pose_perception.recording.bop import BopScene
+from pose_perception.recording.bop import BopScene, list_models
 from pose_perception.recording.json_files import write_json
 from pose_perception.ros.conversions import (
     header_message,
@@ -142,6 +143,52 @@ def test_a_mug_that_a_mask_points_at_is_found_and_followed(ros: Ros, camera: Cam
     assert values["objects"] == "1"
     assert float(values["latency p95 [ms]"]) > 0
     assert float(values["stage categories p50 [ms]"]) > 0
+
+
+@pytest.fixture(scope="module")
+def matcher() -> None:
+    """Skip where the network for meshes is not there."""
+    try:
+        load_network("pose_matcher", "cpu")
+    except WeightsError as error:
+        pytest.skip(str(error))
+
+
+def test_a_mesh_that_a_mask_points_at_is_found_and_followed(
+    ros: Ros, camera: Camera, shared_data: Path, matcher: None
+) -> None:
+    folder = shared_data / "ycbv"
+    scene = BopScene(folder / "test" / "000001")
+    model = list_models(folder / "models")[scene.truth(1)[2].obj_id]
+    watched = Watched(
+        ros,
+        models=str(model.path),
+        objectron__categories="",
+        regions__source="masks",
+        regions__search=False,
+        regions__classes=f"255={model.name}",
+    )
+    camera.wait_for_subscriber()
+    start = camera.now_ns()
+    watched.point(scene.visible_mask(1, 2), start)
+    for index, im_id in enumerate(scene.im_ids):
+        array = watched.answers(camera, scene.read(im_id), start + index * 100_000_000)
+        (found,) = objects_from_message(array)
+        assert (found.model, found.tracking_state) == (model.name, TrackingState.TRACKED)
+        np.testing.assert_allclose(
+            found.camera_from_object[:3, 3], scene.truth(im_id)[2].camera_from_object[:3, 3], atol=0.02
+        )
+    assert float(watched.next_values()["stage meshes p50 [ms]"]) > 0
+
+
+def test_meshes_without_depth_are_refused(ros: Ros, shared_data: Path, matcher: None) -> None:
+    path = next(iter(list_models(shared_data / "ycbv" / "models").values())).path
+    watched = Watched(ros, start=False, models=str(path), input__use_depth=False)
+    assert watched.node.trigger_configure() == FAILURE
+    assert watched.node.set_parameters([Parameter("models", value="none.obj")])[0].successful
+    assert watched.node.trigger_configure() == FAILURE
+    assert watched.node.set_parameters([Parameter("models", value="")])[0].successful
+    assert watched.node.trigger_configure() == SUCCESS  # the categories are left
 
 
 def test_an_empty_view_is_published_as_nothing(ros: Ros, camera: Camera, mug: Mug) -> None:
