@@ -13,6 +13,7 @@ from pose_perception.human import cli as human
 from pose_perception.imitation import cli as imitation
 from pose_perception.networks import cli as networks
 from pose_perception.nodes import demo
+from pose_perception.objects import cli as objects
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(prog="pose-perception", description=__doc__)
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in (human, imitation, networks, evaluation, demo):
+    for command in (human, objects, imitation, networks, evaluation, demo):
         command.add_parser(subparsers)
     args = parser.parse_args(arguments)
     with warnings.catch_warnings():

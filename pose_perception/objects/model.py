@@ -92,7 +92,7 @@ def load_model(
         path: A file that trimesh reads.
         name: Name of the object; None for that of the file, or of its folder when all files are called alike.
         scale: Factor that makes metres of its unit (`mesh_scale`).
-        symmetries: What is known of them; None to find them.
+        symmetries: What is known of those that change nothing; None to find them.
 
     Raises:
         InvalidInputError: the file cannot be read, has no faces, or has another unit.
@@ -127,8 +127,8 @@ def make_model(
     mesh.apply_scale(scale)
     surface = surface_of(_simplified(mesh))
     points, normals, colors = sample_surface(surface, _SAMPLES)
-    if symmetries is None:
-        symmetries = find_symmetries(points, normals, colors)
+    found = find_symmetries(points, normals, colors)
+    symmetries = found if symmetries is None else symmetries.with_alike(found.alike)
     return ObjectModel(name, mesh, surface, points, normals, symmetries)
 
 

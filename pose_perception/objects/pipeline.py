@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -90,9 +90,17 @@ class ObjectPipeline:
         self._numbers = {name: itertools.count(1) for name in names}
         self._turn = 0
 
-    def reset(self) -> None:
-        """Forget all objects; numbers of ids go on."""
+    def warm_up(self) -> None:
+        """Prepare everything once, so that the first images take no longer than the others."""
+        self._registration.warm_up()
+        for searched in self._searched.values():
+            _ = searched.orientations
+
+    def reset(self) -> list[ObjectPose]:
+        """Forget all objects, as for the first frame of another video; returns them as lost."""
+        lost = [replace(self._result(track), score=0.0, tracking_state=TrackingState.LOST) for track in self._tracks]
         self._tracks = []
+        return lost
 
     def process(self, frame: RgbdFrame, regions: Sequence[ObjectRegion] | None = None) -> list[ObjectPose]:
         """Find the objects in the next frame.
@@ -111,8 +119,8 @@ class ObjectPipeline:
             raise InvalidInputError("poses of objects need depth")
         depth = np.nan_to_num(frame.depth, nan=0.0, posinf=0.0, neginf=0.0)
         seen = Observation(frame.color, depth, _intrinsics(frame))
-        if self._tracks and frame.stamp_ns < self._tracks[0].stamp_ns:
-            self.reset()  # time went back: a recording starts anew
+        # Time that goes back: a recording starts anew.
+        lost = self.reset() if self._tracks and frame.stamp_ns < self._tracks[0].stamp_ns else []
         self._follow(frame, seen)
         wanted = self._missing()
         if regions is not None:
@@ -120,7 +128,7 @@ class ObjectPipeline:
         else:
             found = self._look_around(wanted, frame, seen) if wanted else []
         self._take(found, frame, seen)
-        poses = [self._result(track) for track in self._tracks]
+        poses = lost + [self._result(track) for track in self._tracks]
         self._tracks = [track for track in self._tracks if track.state is not TrackingState.LOST]
         return poses
 

@@ -115,6 +115,10 @@ class Registration:
         self._network = network
         self._config = config
 
+    def warm_up(self) -> None:
+        """Run the network once at every batch size."""
+        self._network.warm_up()
+
     def register(
         self, searched: SearchedModel, seen: Observation, points: FloatArray, mask: Observation | None
     ) -> Candidates | None:

@@ -80,6 +80,10 @@ class Symmetries:
         axis = np.stack(axes[0]) if axes else None
         return cls(group, group, axis)
 
+    def with_alike(self, alike: FloatArray) -> Symmetries:
+        """Return the same with more that the shape hardly shows, shape (T, 4, 4)."""
+        return Symmetries(self.same, _distinct(np.concatenate([self.alike, alike])), self.axis)
+
 
 class _Cloud(NamedTuple):
     points: FloatArray

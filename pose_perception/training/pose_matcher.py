@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import argparse
 import math
+import multiprocessing
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -28,15 +30,15 @@ from pose_perception.training.object_samples import GROUP, Pool, Samples, draw_s
 _POOL, _RENEWED = 160, 12
 _GROUPS = 160  # drawn a round
 _STORE_GROUPS = 4000
-_BATCH_GROUPS = 20
-_REUSE = 2.5  # how often a sample is learnt from on average
-_RATE, _DECAY, _WARM_ROUNDS = 1.5e-3, 1e-2, 10
+_BATCH_GROUPS = 8
+_REUSE = 2.0  # how often a sample is learnt from on average
+_RATE, _DECAY, _WARM_ROUNDS = 1e-3, 1e-2, 5
 _AVERAGE = 0.998  # of the weights that are kept, a step
 _RIGHT, _RIGHT_BAND = 0.1, 0.02  # in diameters: right, and over what it becomes wrong
 _RANK_SCALE = 0.02  # in diameters: what makes one hypothesis clearly better than another
 _SHIFT_SCALE, _TURN_SCALE = 0.1, 0.15
 _HUBER = 0.3
-_EVERY = 20  # rounds between measurements
+_EVERY = 10  # rounds between measurements
 _VALIDATION_GROUPS = 250
 
 
@@ -162,30 +164,49 @@ def train(folder: Path, rounds: int, seed: int, minutes: float) -> None:
     network.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(network.parameters(), _RATE, weight_decay=_DECAY)
     first = _resume(folder, network, average, optimizer)
-    rng = np.random.default_rng((seed, first))
-    cad = robot_parts()
-    validation = draw_samples(
-        Pool(60, cad, np.random.default_rng((seed, 1, 1))), _VALIDATION_GROUPS, np.random.default_rng((seed, 2, 2))
-    )
-    pool = Pool(_POOL, cad, rng)
-    store = Store(draw_samples(pool, 3 * _GROUPS, rng), _STORE_GROUPS)
+    rng = np.random.default_rng((seed, first, 1))
+    torch.set_num_threads(1)
     end = time.monotonic() + 60 * minutes
-    for index in range(first, rounds):
-        new = draw_samples(pool, _GROUPS, rng)
-        pool.renew(_RENEWED, rng)
-        store.add(new)
-        for group in optimizer.param_groups:
-            group["lr"] = _RATE * min(1, (index + 1) / _WARM_ROUNDS) * (0.5 + 0.5 * math.cos(math.pi * index / rounds))
-        means = _learn(network, average, optimizer, store, len(new.error), rng)
-        text = " ".join(f"{name} {value:.4f}" for name, value in means.items())
-        _log(folder, f"round {index + 1} samples {(index + 1) * _GROUPS * GROUP} {text}")
-        stop = time.monotonic() > end
-        if (index + 1) % _EVERY == 0 or stop or index + 1 == rounds:
-            _save(folder, index + 1, network, average, optimizer)
-            figures = measure(average, validation)
-            _log(folder, "validation " + " ".join(f"{name} {value:.4f}" for name, value in figures.items()))
-        if stop:
-            return
+    # Another process draws the scenes: two that compute with one thread each never wait for each other.
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as producer:
+        validation = producer.submit(_produce, seed, -1, _VALIDATION_GROUPS)
+        coming = producer.submit(_produce, seed, first, 3 * _GROUPS)
+        others, store = validation.result(), Store(coming.result(), _STORE_GROUPS)
+        coming = producer.submit(_produce, seed, first + 1, _GROUPS)
+        for index in range(first, rounds):
+            new = coming.result()
+            coming = producer.submit(_produce, seed, index + 2, _GROUPS)
+            store.add(new)
+            for group in optimizer.param_groups:
+                slope = 0.5 + 0.5 * math.cos(math.pi * index / rounds)
+                group["lr"] = _RATE * min(1, (index + 1) / _WARM_ROUNDS) * slope
+            means = _learn(network, average, optimizer, store, index, rng)
+            text = " ".join(f"{name} {value:.4f}" for name, value in means.items())
+            _log(folder, f"round {index + 1} samples {(index + 1) * _GROUPS * GROUP} {text}")
+            stop = time.monotonic() > end
+            if (index + 1) % _EVERY == 0 or stop or index + 1 == rounds:
+                _save(folder, index + 1, network, average, optimizer)
+                figures = measure(average, others)
+                _log(folder, "validation " + " ".join(f"{name} {value:.4f}" for name, value in figures.items()))
+            if stop:
+                break
+
+
+_pool: Pool | None = None  # of the process that draws scenes
+
+
+def _produce(seed: int, index: int, groups: int) -> Samples:
+    """Draw the samples of one round; runs in a process of its own, whose objects are renewed little by little."""
+    global _pool
+    rng = np.random.default_rng((seed, index + 1))
+    if _pool is None or index < 0:
+        _pool = Pool(_POOL, robot_parts(), rng)
+    samples = draw_samples(_pool, groups, rng)
+    if index < 0:
+        _pool = None  # what the network is measured on is never learnt from
+    else:
+        _pool.renew(_RENEWED, rng)
+    return samples
 
 
 def _learn(
@@ -193,13 +214,13 @@ def _learn(
     average: PoseMatcher,
     optimizer: torch.optim.Optimizer,
     store: Store,
-    new: int,
+    index: int,
     rng: np.random.Generator,
 ) -> dict[str, float]:
     network.train()
-    steps = max(1, round(new * _REUSE / _BATCH_GROUPS))
+    steps = round(_GROUPS * _REUSE / _BATCH_GROUPS)
     sums: dict[str, float] = {}
-    for _ in range(steps):
+    for step in range(steps):
         batch = store.draw(_BATCH_GROUPS, rng)
         parts = losses(compare(network, batch), batch)
         optimizer.zero_grad()
@@ -209,7 +230,7 @@ def _learn(
         with torch.no_grad():
             for kept, value in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
                 if kept.is_floating_point():
-                    kept.lerp_(value, 1 - _AVERAGE)
+                    kept.lerp_(value, 1 - min(_AVERAGE, 1 - 10 / (10 + index * steps + step)))
                 else:
                     kept.copy_(value)
         for name, value in parts.items():

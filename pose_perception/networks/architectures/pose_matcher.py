@@ -76,7 +76,7 @@ class PoseMatcher(nn.Module):
         """Compare; see the class for shapes."""
         both = torch.cat([self._see(colors[..., 3 * i : 3 * i + 3], depths[..., i], nearness) for i in (0, 1)])
         seen = self.stream(both)
-        joined = self.trunk(torch.cat([seen[: len(colors)], seen[len(colors) :]], dim=1))
+        joined = self.trunk(torch.cat(torch.chunk(seen, 2), dim=1))
         features = self.narrow(joined).flatten(1)
         motion, verdict = self.move(features).float(), self.judge(features).float()
         return motion[:, :3], motion[:, 3:], verdict[:, 0], verdict[:, 1]
@@ -116,7 +116,7 @@ class PackedMatcher(nn.Module):
         depths = (words[..., :2] - 1) * (2 * FARTHEST_RADII / 65534) - FARTHEST_RADII
         depths = torch.where(words[..., :2] > 0, depths, torch.full_like(depths, 2 * FARTHEST_RADII))
         results = self._matcher(images[..., :6], depths, words[:, 0, 0, 2] / 16384)
-        return [results[i].reshape(len(images), -1) for i in self._wanted]
+        return [results[i] if results[i].dim() == 2 else results[i][:, None] for i in self._wanted]
 
 
 def build_network(content: Sequence[bytes], input_size: tuple[int, int], outputs: tuple[str, ...]) -> PackedMatcher:
