@@ -23,7 +23,7 @@ from sensor_msgs.msg import Image
 from visualization_msgs.msg import MarkerArray
 
 from pose_perception.datatypes import RgbdFrame, TrackingState
-from pose_perception.errors import WeightsError
+from pose_perception.errors import PosePerceptionError, WeightsError
 from pose_perception.networks.runtime import load_network
 from pose_perception.nodes.object_pose import ObjectPoseNode
 from pose_perception.objects.objectron import ObjectronConfig
@@ -150,7 +150,7 @@ def matcher() -> None:
     """Skip where the network for meshes is not there."""
     try:
         load_network("pose_matcher", "cpu")
-    except WeightsError as error:
+    except PosePerceptionError as error:
         pytest.skip(str(error))
 
 
