@@ -14,7 +14,7 @@ from pose_perception.errors import ConfigurationError, InvalidInputError, PosePe
 from pose_perception.objects.datatypes import ObjectRegion
 from pose_perception.objects.objectron import ObjectronConfig
 from pose_perception.objects.search import ObjectSearch, SearchConfig
-from pose_perception.recording.bop import BopScene
+from pose_perception.recording.bop import BopScene, list_models
 
 CUPS = ObjectronConfig(categories="cup")
 
@@ -80,22 +80,17 @@ def test_stages_are_told_and_regions_of_others_are_left_out(shared_data: Path) -
 
 def test_meshes_are_found_beside_categories(shared_data: Path) -> None:
     folder = shared_data / "ycbv"
-    mesh = folder / "models" / "061_foam_brick" / "textured.obj"
-    finder = search(SearchConfig(device="cpu", models=str(mesh), objectron=CUPS))
-    finder.warm_up()
-    assert finder.needs_depth
-    assert list(finder.outlines) == ["061_foam_brick"]
     scene = BopScene(folder / "test" / "000000")
     truth = scene.truth(1)
-    names = {21: "061_foam_brick", 14: "cup"}
-    regions = [
-        ObjectRegion(scene.visible_mask(1, number), names[label.obj_id])
-        for number, label in enumerate(truth)
-        if label.obj_id in names
-    ]
+    model = list_models(folder / "models")[truth[-1].obj_id]
+    finder = search(SearchConfig(device="cpu", models=str(model.path), objectron=CUPS))
+    finder.warm_up()
+    assert finder.needs_depth
+    assert list(finder.outlines) == [model.name]
+    names = {len(truth) - 1: model.name, [label.obj_id for label in truth].index(14): "cup"}
+    regions = [ObjectRegion(scene.visible_mask(1, number), name) for number, name in names.items()]
     found = {pose.model: pose for pose in finder.process(scene.read(1), regions)}
     assert found.keys() == set(names.values())
-    for label in truth:
-        if label.obj_id in names:
-            position = found[names[label.obj_id]].camera_from_object[:3, 3]
-            np.testing.assert_allclose(position, label.camera_from_object[:3, 3], atol=0.03)
+    for number, name in names.items():
+        position = found[name].camera_from_object[:3, 3]
+        np.testing.assert_allclose(position, truth[number].camera_from_object[:3, 3], atol=0.03)
