@@ -13,22 +13,22 @@ from pose_perception.config import Config, option
 from pose_perception.datatypes import FloatArray, RgbdFrame, TrackingState
 from pose_perception.errors import ConfigurationError, InvalidInputError
 from pose_perception.networks.runtime import Network, load_network
+from pose_perception.objects.candidates import Candidates
 from pose_perception.objects.crops import Observation, crop_intrinsics, middles
 from pose_perception.objects.datatypes import ObjectPose, ObjectRegion
 from pose_perception.objects.model import ObjectModel
 from pose_perception.objects.registration import (
-    Candidates,
     Registration,
     RegistrationConfig,
     SearchedModel,
     turned_equal,
 )
-from pose_perception.objects.scoring import covariance, probability, shares
+from pose_perception.objects.scoring import covariance, probability
 from pose_perception.objects.segmentation import Palette, Scene, SegmentationConfig, palette_of
 from pose_perception.objects.tracking import ObjectTrack, ObjectTrackingConfig
 
 # Points farther than this from the middle of a hypothesis, in radii, are not of the object.
-_REACH = 1.15
+REACH = 1.15
 # Two objects of which this share of the smaller one's pixels are the same cannot both be there.
 _OVERLAP = 0.4
 _OVERLAP_PX = 96
@@ -149,7 +149,7 @@ class ObjectPipeline:
         middle = middles(pose[None], model.center)[0]
         if middle[2] < model.radius:
             return None
-        points = points_around(seen, middle, _REACH * model.radius)
+        points = points_around(seen, middle, REACH * model.radius)
         if len(points) < 30:
             return None
         candidates = self._registration.follow(searched, seen, pose, points)
@@ -207,7 +207,7 @@ class ObjectPipeline:
         model = searched.model
         proposals = []
         for place in scene.places(palette, model.radius):
-            points = scene.points_near(place.middle, _REACH * model.radius)
+            points = scene.points_near(place.middle, REACH * model.radius)
             rough = self._registration.propose(searched, seen, points, None)
             if rough is not None:
                 proposals.append((float(rough.score.max()) + place.worth, rough, points))
@@ -215,7 +215,7 @@ class ObjectPipeline:
         found = []
         for _, rough, _ in proposals[: self.config.registration.places]:
             middle = middles(rough.camera_from_object[:1], model.center)[0]
-            points = points_around(seen, middle, _REACH * model.radius)
+            points = points_around(seen, middle, REACH * model.radius)
             if len(points) >= 30:
                 found.append(self._judge(searched, self._registration.finish(searched, seen, rough, points, None)))
         return found
@@ -223,11 +223,8 @@ class ObjectPipeline:
     @staticmethod
     def _judge(searched: SearchedModel, candidates: Candidates) -> _Found:
         model = searched.model
-        # What other candidates leave of the probability; those that are equal by symmetry speak for the same.
-        chosen = 0
-        score = float(probability(candidates)[chosen] * _agreeing(candidates, chosen, model))
-        pose = candidates.camera_from_object[chosen]
-        return _Found(searched, pose, score, covariance(candidates, chosen, model))
+        pose = candidates.camera_from_object[0]
+        return _Found(searched, pose, probability(candidates, model), covariance(candidates, model))
 
     def _take(self, found: list[_Found], frame: RgbdFrame, seen: Observation) -> None:
         """Make tracks of what was found, the surest first, where nothing surer stands."""
@@ -324,16 +321,6 @@ def masked_points(
     fx, fy, cx, cy = intrinsics
     points = np.stack([(u - cx) / fx * z, (v - cy) / fy * z, z], axis=1)
     return points[np.abs(z - np.median(z)) < 1.2 * radius] if len(z) else points
-
-
-def _agreeing(candidates: Candidates, chosen: int, model: ObjectModel) -> float:
-    """Return the share of those candidates that are the chosen pose, or equal to it by symmetry."""
-    poses = candidates.camera_from_object
-    equal = poses[chosen] @ model.symmetries.same
-    at = poses[:, :3, :3] @ model.points[::40].T + poses[:, :3, 3:]
-    truly = equal[:, :3, :3] @ model.points[::40].T + equal[:, :3, 3:]
-    errors = np.linalg.norm(at[:, None] - truly[None], axis=2).mean(2).min(1)
-    return float(shares(candidates)[errors < 0.1 * model.diameter].sum())
 
 
 def _intrinsics(frame: RgbdFrame) -> FloatArray:

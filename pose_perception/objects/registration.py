@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
 from pose_perception.config import Config, option
 from pose_perception.datatypes import FloatArray
 from pose_perception.networks.runtime import Network
-from pose_perception.objects.alignment import SurfaceField, align
+from pose_perception.objects.alignment import Alignment, SurfaceField, align
+from pose_perception.objects.candidates import Candidates, Rough
 from pose_perception.objects.crops import Observation, middles
 from pose_perception.objects.hypotheses import orientations, place
 from pose_perception.objects.matcher import compare
 from pose_perception.objects.model import ObjectModel
 from pose_perception.objects.raycasting import RaycastingRenderer
 from pose_perception.objects.renderer import Renderer
+from pose_perception.objects.scoring import sorted_by_merit
 from pose_perception.objects.verification import Evidence, verify
 
 _LEAST_POINTS = 30
@@ -41,7 +41,7 @@ class RegistrationConfig(Config):
     fine_steps: int = option(6, "Steps of each later alignment.", minimum=1, maximum=100)
     kept: int = option(10, "Different hypotheses that go on after the first verification.", minimum=1, maximum=200)
     expanded: int = option(3, "How many of them are also turned by what the shape hardly shows.", minimum=0, maximum=50)
-    compared: int = option(72, "Hypotheses that the network compares, at most.", minimum=1, maximum=1000)
+    compared: int = option(96, "Hypotheses that the network compares, at most.", minimum=1, maximum=1000)
     places: int = option(2, "Places at which a search is brought to its end.", minimum=1, maximum=20)
     finalists: int = option(8, "Hypotheses that are refined to the end.", minimum=1, maximum=100)
 
@@ -65,42 +65,6 @@ class SearchedModel:
     def orientations(self) -> FloatArray:
         """Orientations to try, shape (N, 3, 3)."""
         return orientations(self.model.symmetries.alike, turns=self._turns)
-
-
-class Rough(NamedTuple):
-    """Hypotheses that fit the depth, best first.
-
-    Attributes:
-        camera_from_object: Shape (N, 4, 4).
-        score: How well the geometry fits, shape (N,); see `verification.Evidence`.
-    """
-
-    camera_from_object: FloatArray
-    score: FloatArray
-
-
-class Candidates(NamedTuple):
-    """Poses of one model, best first.
-
-    Attributes:
-        camera_from_object: Shape (N, 4, 4).
-        merit: What they were sorted by, shape (N,).
-        accept: Logit of the network, shape (N,).
-        evidence: Of each.
-        information: See `alignment.Alignment`, shape (N, 6, 6).
-        residual: Root mean square distance of points to the surface, shape (N,), metres.
-    """
-
-    camera_from_object: FloatArray
-    merit: FloatArray
-    accept: FloatArray
-    evidence: Evidence
-    information: FloatArray
-    residual: FloatArray
-
-    def select(self, index: npt.ArrayLike) -> Candidates:
-        """Return some of them."""
-        return Candidates(*(v.select(index) if isinstance(v, Evidence) else v[index] for v in self))
 
 
 class Registration:
@@ -160,47 +124,43 @@ class Registration:
         mask: Observation | None,
     ) -> Candidates:
         """Bring proposed hypotheses to their end; arguments and result as for `register`."""
-        poses = self._expanded(searched, rough.camera_from_object, _some(points, self._config.points))
-        return self.refine(searched, seen, poses, _some(points, self._config.fine_points), mask)
-
-    def refine(
-        self,
-        searched: SearchedModel,
-        seen: Observation,
-        poses: FloatArray,
-        points: FloatArray,
-        mask: Observation | None,
-    ) -> Candidates:
-        """Bring rough hypotheses to their end; arguments and result as for `register`."""
-        config, model = self._config, searched.model
-        judged = compare(self._network, searched.renderer, poses, model.center, model.radius, seen)
-        if len(poses) > config.finalists:
-            better = self._aligned(searched, judged.camera_from_object, points[: config.points])
-            again = compare(self._network, searched.renderer, better, model.center, model.radius, seen)
-            best = np.argsort(-again.rank)[: config.finalists]
-            judged = type(again)(*(value[best] for value in again))
-        aligned = align(searched.field, judged.camera_from_object, points, np.geomspace(0.01, 0.004, config.fine_steps))
-        last = compare(self._network, searched.renderer, aligned.camera_from_object, model.center, model.radius, seen)
-        evidence = self._verify(searched, aligned.camera_from_object, seen, mask, _FINE_PX, color=True)
-        merit = _merit(last.rank, evidence)
-        order = np.argsort(-merit)
-        return Candidates(
-            aligned.camera_from_object, merit, last.accept, evidence, aligned.information, aligned.residual
-        ).select(order)
+        config = self._config
+        many = _some(points, config.fine_points)
+        poses = self._expanded(searched, rough.camera_from_object, _some(points, config.points))
+        widths = np.geomspace(0.05 * searched.model.radius, 0.004, config.fine_steps)
+        first, moved = self._weigh(
+            searched, seen, align(searched.field, poses, _some(points, 2 * config.points), widths), mask
+        )
+        # The network moves what the shape leaves open; where it errs, the hypothesis as it was is better.
+        both = np.concatenate([first.camera_from_object[: config.finalists], moved[: config.finalists]])
+        last, _ = self._weigh(
+            searched, seen, align(searched.field, both, many, widths[-config.fine_steps // 2 :]), mask
+        )
+        return last
 
     def follow(self, searched: SearchedModel, seen: Observation, pose: FloatArray, points: FloatArray) -> Candidates:
-        """Refine one pose that is nearly right, with two comparisons; arguments and result as for `register`."""
-        model, config = searched.model, self._config
-        many = _some(points, config.fine_points)
-        first = compare(self._network, searched.renderer, pose[None], model.center, model.radius, seen)
-        widths = np.geomspace(0.1 * model.radius, 0.004, config.fine_steps)
-        aligned = align(searched.field, first.camera_from_object, many, widths)
-        last = compare(self._network, searched.renderer, aligned.camera_from_object, model.center, model.radius, seen)
-        evidence = self._verify(searched, aligned.camera_from_object, seen, None, _FINE_PX, color=True)
-        merit = _merit(last.rank, evidence)
-        return Candidates(
-            aligned.camera_from_object, merit, last.accept, evidence, aligned.information, aligned.residual
+        """Refine one pose that is nearly right; arguments and result as for `register`."""
+        config, model = self._config, searched.model
+        few, many = _some(points, config.points), _some(points, config.fine_points)
+        coarse = np.geomspace(0.1 * model.radius, 0.01, config.fine_steps)
+        start = align(searched.field, pose[None], few, coarse).camera_from_object
+        moved = compare(self._network, searched.renderer, start, model.center, model.radius, seen).camera_from_object
+        both = np.concatenate([start, moved])
+        last, _ = self._weigh(searched, seen, align(searched.field, both, many, np.geomspace(0.01, 0.004, 3)), None)
+        return last
+
+    def _weigh(
+        self, searched: SearchedModel, seen: Observation, aligned: Alignment, mask: Observation | None
+    ) -> tuple[Candidates, FloatArray]:
+        """Return hypotheses with all that speaks for and against them, best first, and where the network moves each."""
+        model, poses = searched.model, aligned.camera_from_object
+        judged = compare(self._network, searched.renderer, poses, model.center, model.radius, seen)
+        evidence = self._verify(searched, poses, seen, mask, _FINE_PX, color=True)
+        found = Candidates(
+            poses, np.zeros(len(poses)), judged.rank, judged.accept, evidence, aligned.information, aligned.residual
         )
+        order, found = sorted_by_merit(found)
+        return found, judged.camera_from_object[order]
 
     def _aligned(self, searched: SearchedModel, poses: FloatArray, points: FloatArray) -> FloatArray:
         widths = searched.model.radius * np.geomspace(0.15, 0.05, 4)
@@ -243,11 +203,6 @@ class Registration:
         count = max(1, min(config.expanded, (config.compared - len(poses)) // len(alike)))
         more = (poses[:count, None] @ alike[None]).reshape(-1, 4, 4)[: config.compared]
         return np.concatenate([poses, self._aligned(searched, more, points)])
-
-
-def _merit(rank: FloatArray, evidence: Evidence) -> FloatArray:
-    """Return by what candidates are sorted: the network decides, measured depth and colours weigh in."""
-    return rank + 4 * evidence.score + 2 * evidence.color
 
 
 def _some(points: FloatArray, count: int) -> FloatArray:

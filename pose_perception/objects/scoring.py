@@ -7,60 +7,84 @@ import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
 from pose_perception.datatypes import FloatArray
+from pose_perception.objects.candidates import Candidates
 from pose_perception.objects.crops import middles
 from pose_perception.objects.model import ObjectModel
-from pose_perception.objects.registration import Candidates
 
-# Logistic regression of "right within a tenth of the diameter" on simulated scenes; see
-# `training.object_calibration`. In the order of `features`, the constant last.
-_COEFFICIENTS = (0.5, 6.0, -4.0, -2.0, 2.0, -4.0)
+# Fitted on simulated tables by `training.object_calibration`, in the order of the functions that name them.
+_MERIT = (1.0, 4.0, 4.0, 0.0, 0.0)
+_PROBABILITY = (0.5, 6.0, -4.0, -2.0, 2.0, 2.0, -5.0)
 # Depth of neighbouring pixels errs alike: a point says less than its variance.
 _DEPENDENCE = 30.0
 _LEAST_SIGMA_M = 0.0015
 # Standard deviations where nothing is known: of shifts in radii, of turns in radians.
 _PRIOR_SHIFT, _PRIOR_TURN = 1.0, 1.8
-# Merit by which one candidate is e times likelier than another.
-_MERIT_SCALE = 1.0
+# Candidates whose points are on average within so many diameters of each other say the same.
+_ONE = 0.1
 
 
-def features(candidates: Candidates) -> FloatArray:
-    """Return what the probability is made from, shape (N, 5)."""
+def merit_features(candidates: Candidates) -> FloatArray:
+    """Return what candidates of one object are compared by, shape (N, 5)."""
     evidence = candidates.evidence
     return np.stack(
-        [
-            np.clip(candidates.accept, -6, 6),
-            evidence.inlier,
-            evidence.violated,
-            evidence.unknown,
-            evidence.color,
-        ],
-        axis=1,
+        [candidates.rank, evidence.score, evidence.color, np.clip(candidates.accept, -6, 6), evidence.inlier], axis=1
     )
 
 
-def probability(candidates: Candidates) -> FloatArray:
-    """Return how likely each candidate is right within a tenth of the diameter, shape (N,), 0 to 1."""
-    logit = features(candidates) @ np.array(_COEFFICIENTS[:-1]) + _COEFFICIENTS[-1]
-    return 1 / (1 + np.exp(-logit))
+def sorted_by_merit(candidates: Candidates) -> tuple[npt.NDArray[np.intp], Candidates]:
+    """Return the order of candidates by merit, best first, and the candidates so sorted, with their merit."""
+    merit = merit_features(candidates) @ np.array(_MERIT)
+    order = np.argsort(-merit)
+    return order, candidates._replace(merit=merit).select(order)
+
+
+def probability_features(candidates: Candidates, model: ObjectModel) -> FloatArray:
+    """Return what the probability of the first candidate is made from, shape (6,)."""
+    evidence = candidates.evidence
+    return np.array(
+        [
+            np.clip(candidates.accept[0], -6, 6),
+            evidence.inlier[0],
+            evidence.violated[0],
+            evidence.unknown[0],
+            evidence.color[0],
+            agreeing(candidates, model),
+        ]
+    )
+
+
+def probability(candidates: Candidates, model: ObjectModel) -> float:
+    """Return how likely the first candidate is right within a tenth of the diameter, 0 to 1."""
+    logit = probability_features(candidates, model) @ np.array(_PROBABILITY[:-1]) + _PROBABILITY[-1]
+    return float(1 / (1 + np.exp(-logit)))
+
+
+def agreeing(candidates: Candidates, model: ObjectModel) -> float:
+    """Return the share of candidates, by merit, that are the first one or equal to it by symmetry, 0 to 1."""
+    points, poses = model.points[::40].T, candidates.camera_from_object
+    equal = poses[0] @ model.symmetries.same
+    at, truly = (p[:, :3, :3] @ points + p[:, :3, 3:] for p in (poses, equal))
+    errors = np.linalg.norm(at[:, None] - truly[None], axis=2).mean(2).min(1)
+    return float(shares(candidates)[errors < _ONE * model.diameter].sum())
 
 
 def shares(candidates: Candidates) -> FloatArray:
     """Return how likely each candidate is the right one if one of them is, shape (N,); they sum to 1."""
-    weights = np.exp((candidates.merit - candidates.merit.max()) / _MERIT_SCALE)
+    weights = np.exp(candidates.merit - candidates.merit.max())
     return weights / weights.sum()
 
 
-def covariance(candidates: Candidates, chosen: int, model: ObjectModel) -> npt.NDArray[np.float64]:
-    """Return the covariance of one candidate's pose, shape (6, 6), as `ObjectPose.covariance`.
+def covariance(candidates: Candidates, model: ObjectModel) -> npt.NDArray[np.float64]:
+    """Return the covariance of the first candidate's pose, shape (6, 6), as `ObjectPose.covariance`.
 
     What the points leave open is as wide as the prior; other candidates that may be right instead widen it by how far
     away they are.
     """
-    sigma = max(float(candidates.residual[chosen]), _LEAST_SIGMA_M)
+    sigma = max(float(candidates.residual[0]), _LEAST_SIGMA_M)
     prior = np.diag([1 / (_PRIOR_SHIFT * model.radius) ** 2] * 3 + [1 / _PRIOR_TURN**2] * 3)
-    about_middle = np.linalg.inv(candidates.information[chosen] / (_DEPENDENCE * sigma**2) + prior)
+    about_middle = np.linalg.inv(candidates.information[0] / (_DEPENDENCE * sigma**2) + prior)
     poses = candidates.camera_from_object
-    pose = poses[chosen]
+    pose = poses[0]
     if model.symmetries.axis is not None:
         axis = pose[:3, :3] @ (model.symmetries.axis[1] / np.linalg.norm(model.symmetries.axis[1]))
         about_middle[3:, 3:] += np.outer(axis, axis) * np.pi**2 / 3

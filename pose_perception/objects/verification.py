@@ -15,6 +15,9 @@ _RADII = 1.1
 # Depths agree within this: metres, a share of the object's radius, and what stereo errors grow by (m / m^2).
 _TOLERANCE_M, _TOLERANCE_RADII, _TOLERANCE_DEPTH = 0.004, 0.04, 0.004
 
+# Standard deviation of colours, all channels together, below which they say little.
+_LEAST_CONTRAST = 0.05
+
 
 class Evidence(NamedTuple):
     """What speaks for and against N hypotheses, as shares of the pixels that each should show.
@@ -99,11 +102,12 @@ def verify(
 
 
 def _correlation(made: FloatArray, seen: FloatArray, where: npt.NDArray[np.bool_]) -> FloatArray:
-    """Return the correlation of colours over the chosen pixels, after means and gains of each channel, shape (N,)."""
+    """Return the correlation of colours over the chosen pixels, shape (N,): light may change means and contrast."""
     weight = where[..., None].astype(np.float32)
     count = np.maximum(weight.sum((1, 2), keepdims=True), 1)
     one = (made - (made * weight).sum((1, 2), keepdims=True) / count) * weight
     other = (seen - (seen * weight).sum((1, 2), keepdims=True) / count) * weight
-    product = (one * other).sum((1, 2))
-    norm = np.sqrt((one**2).sum((1, 2)) * (other**2).sum((1, 2)))
-    return (product / np.maximum(norm, 1e-3)).mean(1)
+    product = (one * other).sum((1, 2, 3))
+    norm = np.sqrt((one**2).sum((1, 2, 3)) * (other**2).sum((1, 2, 3)))
+    # What hardly varies correlates with anything.
+    return product / np.maximum(norm, _LEAST_CONTRAST**2 * count[:, 0, 0, 0])
