@@ -96,17 +96,17 @@ class Watched:
         self.watcher.create_subscription(
             DiagnosticArray, "/diagnostics", lambda array: self.statuses.append(array.status[0]), 10
         )
-        self._masks = self.watcher.create_publisher(Image, "/object_pose/masks", 10)
+        self.masks = self.watcher.create_publisher(Image, "/object_pose/masks", 10)
         if start:
             self.node.start()
 
     def point(self, mask: np.ndarray, stamp: int) -> None:
         """Publish a mask."""
-        assert self._ros.spin_until(self._masks.get_subscription_count)
+        assert self._ros.spin_until(self.masks.get_subscription_count)
         labels = np.where(mask, 255, 0).astype(np.uint8)
         height, width = labels.shape
         header = header_message(stamp, "camera")
-        self._masks.publish(
+        self.masks.publish(
             Image(header=header, height=height, width=width, encoding="mono8", step=width, data=labels.tobytes())
         )
         self._ros.spin_for(0.2)  # so that it is there before the image
@@ -350,15 +350,13 @@ def player(recording: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 def test_a_recording_is_followed_as_it_is_played(ros: Ros, mug: Mug, player: subprocess.Popen[bytes]) -> None:
     watched = Watched(ros, regions__source="masks")
-    pointed: list[int] = []
+    labels = np.where(mug.label(0)[0], 255, 0).astype(np.uint8).tobytes()
 
     def point(image: Image) -> None:
-        """Segment the images, a little late, as a slow network would."""
-        if not pointed:
-            labels = np.where(mug.label(0)[0], 255, 0).astype(np.uint8)
-            mask = Image(header=image.header, height=480, width=640, encoding="mono8", step=640, data=labels.tobytes())
-            watched._masks.publish(mask)
-            pointed.append(stamp_ns(image.header))
+        """Segment the images until the mug is found, a little late, as a network would."""
+        if not any(array.objects for array in watched.arrays):
+            mask = Image(header=image.header, height=480, width=640, encoding="mono8", step=640, data=labels)
+            watched.masks.publish(mask)
 
     watched.watcher.create_subscription(Image, "/color/image", point, 10)
     assert ros.spin_until(lambda: sum(bool(array.objects) for array in watched.arrays) >= 15, 30.0)
