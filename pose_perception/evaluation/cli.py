@@ -16,6 +16,7 @@ from pose_perception.evaluation.demonstrations_cli import add_demonstrations
 from pose_perception.evaluation.imitation_cli import add_imitation
 from pose_perception.evaluation.labels import Labels, read_labels
 from pose_perception.evaluation.skeleton3d_cli import add_skeleton3d
+from pose_perception.evaluation.tabletop_cli import add_objects
 from pose_perception.human.estimators.base import find_each_once
 from pose_perception.human.estimators.options import add_estimator_options, estimator_from
 from pose_perception.recording.json_files import check_output, write_json
@@ -43,6 +44,7 @@ def add_parser(subparsers: Any) -> None:
     add_imitation(actions)
     add_demonstrations(actions)
     add_bop(actions)
+    add_objects(actions)
 
 
 def run_coco(args: argparse.Namespace) -> int:

@@ -18,7 +18,8 @@ from pose_perception.objects.crops import Observation
 from pose_perception.objects.datatypes import ObjectPose, ObjectRegion
 from pose_perception.objects.hypotheses import place
 from pose_perception.objects.model import ObjectModel
-from pose_perception.objects.pipeline import ObjectPipeline, ObjectPipelineConfig, masked_points
+from pose_perception.objects.pipeline import ObjectPipeline, ObjectPipelineConfig
+from pose_perception.objects.registration import masked_points
 from pose_perception.simulation.tabletop.frames import Tabletop, TabletopFrame
 
 # What counts: at least so much of it visible, and so large in the image.

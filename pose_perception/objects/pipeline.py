@@ -16,19 +16,22 @@ from pose_perception.networks.runtime import Network, load_network
 from pose_perception.objects.candidates import Candidates
 from pose_perception.objects.crops import Observation, crop_intrinsics, middles
 from pose_perception.objects.datatypes import ObjectPose, ObjectRegion
+from pose_perception.objects.exploration import explore
 from pose_perception.objects.model import ObjectModel
 from pose_perception.objects.registration import (
+    LEAST_POINTS,
+    REACH,
     Registration,
     RegistrationConfig,
     SearchedModel,
+    masked_points,
+    points_around,
     turned_equal,
 )
 from pose_perception.objects.scoring import covariance, probability
 from pose_perception.objects.segmentation import Palette, Scene, SegmentationConfig, palette_of
 from pose_perception.objects.tracking import ObjectTrack, ObjectTrackingConfig
 
-# Points farther than this from the middle of a hypothesis, in radii, are not of the object.
-REACH = 1.15
 # Two objects of which this share of the smaller one's pixels are the same cannot both be there.
 _OVERLAP = 0.4
 _OVERLAP_PX = 96
@@ -150,10 +153,9 @@ class ObjectPipeline:
         if middle[2] < model.radius:
             return None
         points = points_around(seen, middle, REACH * model.radius)
-        if len(points) < 30:
+        if len(points) < LEAST_POINTS:
             return None
-        candidates = self._registration.follow(searched, seen, pose, points)
-        return self._judge(searched, candidates)
+        return self._judge(searched, self._registration.follow(searched, seen, pose, points))
 
     def _missing(self) -> list[str]:
         """Return the models to search for in this frame: those that are not all seen, in turns."""
@@ -199,25 +201,9 @@ class ObjectPipeline:
         scene = Scene(frame, self.config.segmentation, self._largest)
         found: list[_Found] = []
         for name in wanted:
-            found += self._look_for(self._searched[name], self._palettes[name], scene, seen)
-        return found
-
-    def _look_for(self, searched: SearchedModel, palette: Palette, scene: Scene, seen: Observation) -> list[_Found]:
-        """Propose poses at every likely place, and bring the best places to an end."""
-        model = searched.model
-        proposals = []
-        for place in scene.places(palette, model.radius):
-            points = scene.points_near(place.middle, REACH * model.radius)
-            rough = self._registration.propose(searched, seen, points, None)
-            if rough is not None:
-                proposals.append((float(rough.score.max()) + place.worth, rough, points))
-        proposals.sort(key=lambda item: -item[0])
-        found = []
-        for _, rough, _ in proposals[: self.config.registration.places]:
-            middle = middles(rough.camera_from_object[:1], model.center)[0]
-            points = points_around(seen, middle, REACH * model.radius)
-            if len(points) >= 30:
-                found.append(self._judge(searched, self._registration.finish(searched, seen, rough, points, None)))
+            searched = self._searched[name]
+            every = explore(self._registration, searched, self._palettes[name], scene, seen)
+            found += [self._judge(searched, candidates) for candidates in every]
         return found
 
     @staticmethod
@@ -279,48 +265,6 @@ class ObjectPipeline:
         return ObjectPose(
             track.id, model.name, score, track.state, track.pose, track.covariance, model.center, model.size
         )
-
-
-def points_around(seen: Observation, middle: FloatArray, radius: float) -> FloatArray:
-    """Return what was measured within a sphere, camera frame, shape (M, 3), metres."""
-    fx, fy, cx, cy = seen.intrinsics
-    depth = seen.depth
-    half_u, half_v = radius * fx / middle[2], radius * fy / middle[2]
-    u, v = fx * middle[0] / middle[2] + cx, fy * middle[1] / middle[2] + cy
-    left, right = (int(np.clip(x, 0, depth.shape[1])) for x in (u - half_u, u + half_u + 1))
-    top, bottom = (int(np.clip(x, 0, depth.shape[0])) for x in (v - half_v, v + half_v + 1))
-    # Not more than some ten thousand points are looked at.
-    step = max(1, int(np.sqrt((right - left) * (bottom - top) / 10_000)))
-    area = depth[top:bottom:step, left:right:step]
-    rows, columns = np.nonzero((area > middle[2] - radius) & (area < middle[2] + radius))
-    z = area[rows, columns].astype(np.float64)
-    points = np.stack([(left + columns * step - cx) / fx * z, (top + rows * step - cy) / fy * z, z], axis=1)
-    return points[np.linalg.norm(points - middle, axis=1) < radius]
-
-
-def masked_points(
-    mask: npt.NDArray[np.bool_], depth: npt.NDArray[np.float32], intrinsics: FloatArray, radius: float
-) -> FloatArray:
-    """Return what was measured within a mask, without its border and what is far from its median depth.
-
-    Args:
-        mask: Shape (H, W), bool.
-        depth: Shape (H, W), metres; 0 where there is none.
-        intrinsics: fx, fy, cx, cy.
-        radius: Of the object, metres.
-
-    Returns:
-        Points in the camera frame with shape (M, 3), metres.
-    """
-    import cv2
-
-    eroded = cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    inner = eroded if eroded.sum() >= 0.3 * mask.sum() else mask
-    v, u = np.nonzero(inner & (depth > 0))
-    z = depth[v, u].astype(np.float64)
-    fx, fy, cx, cy = intrinsics
-    points = np.stack([(u - cx) / fx * z, (v - cy) / fy * z, z], axis=1)
-    return points[np.abs(z - np.median(z)) < 1.2 * radius] if len(z) else points
 
 
 def _intrinsics(frame: RgbdFrame) -> FloatArray:

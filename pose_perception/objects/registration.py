@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
 from pose_perception.config import Config, option
@@ -22,7 +24,9 @@ from pose_perception.objects.renderer import Renderer
 from pose_perception.objects.scoring import sorted_by_merit
 from pose_perception.objects.verification import Evidence, verify
 
-_LEAST_POINTS = 30
+LEAST_POINTS = 30
+# Points farther than this from the middle of a hypothesis, in radii, are not of the object.
+REACH = 1.15
 # Two hypotheses are one when they are nearer than this: turn in radians, shift in radii.
 _SAME_TURN, _SAME_SHIFT = 0.17, 0.1
 _COARSE_PX, _FINE_PX = 40, 80
@@ -77,7 +81,7 @@ class Registration:
 
     def __init__(self, network: Network, config: RegistrationConfig) -> None:
         self._network = network
-        self._config = config
+        self.config = config
 
     def warm_up(self) -> None:
         """Run the network once at every batch size."""
@@ -104,8 +108,8 @@ class Registration:
         self, searched: SearchedModel, seen: Observation, points: FloatArray, mask: Observation | None
     ) -> Rough | None:
         """Return different hypotheses that fit the depth, best first; arguments as for `register`."""
-        config, model = self._config, searched.model
-        if len(points) < _LEAST_POINTS:
+        config, model = self.config, searched.model
+        if len(points) < LEAST_POINTS:
             return None
         few = _some(points, config.points)
         start = place(searched.orientations, model.points[::8], model.normals[::8], few)
@@ -124,7 +128,7 @@ class Registration:
         mask: Observation | None,
     ) -> Candidates:
         """Bring proposed hypotheses to their end; arguments and result as for `register`."""
-        config = self._config
+        config = self.config
         many = _some(points, config.fine_points)
         poses = self._expanded(searched, rough.camera_from_object, _some(points, config.points))
         widths = np.geomspace(0.05 * searched.model.radius, 0.004, config.fine_steps)
@@ -140,7 +144,7 @@ class Registration:
 
     def follow(self, searched: SearchedModel, seen: Observation, pose: FloatArray, points: FloatArray) -> Candidates:
         """Refine one pose that is nearly right; arguments and result as for `register`."""
-        config, model = self._config, searched.model
+        config, model = self.config, searched.model
         few, many = _some(points, config.points), _some(points, config.fine_points)
         coarse = np.geomspace(0.1 * model.radius, 0.01, config.fine_steps)
         start = align(searched.field, pose[None], few, coarse).camera_from_object
@@ -197,7 +201,7 @@ class Registration:
     def _expanded(self, searched: SearchedModel, poses: FloatArray, points: FloatArray) -> FloatArray:
         """Add to hypotheses, best first, what they become by motions that the shape hardly shows."""
         alike = searched.model.symmetries.alike[1:]
-        config = self._config
+        config = self.config
         if len(alike) == 0 or config.expanded == 0:
             return poses
         count = max(1, min(config.expanded, (config.compared - len(poses)) // len(alike)))
@@ -224,3 +228,43 @@ def turned_equal(pose: FloatArray, symmetries: FloatArray, reference: FloatArray
 def rotation_distance(one: FloatArray, other: FloatArray) -> float:
     """Return the angle between two poses (4, 4), radians."""
     return float(Rotation.from_matrix(one[:3, :3].T @ other[:3, :3]).magnitude())
+
+
+def points_around(seen: Observation, middle: FloatArray, radius: float) -> FloatArray:
+    """Return what was measured within a sphere, camera frame, shape (M, 3), metres."""
+    fx, fy, cx, cy = seen.intrinsics
+    depth = seen.depth
+    half_u, half_v = radius * fx / middle[2], radius * fy / middle[2]
+    u, v = fx * middle[0] / middle[2] + cx, fy * middle[1] / middle[2] + cy
+    left, right = (int(np.clip(x, 0, depth.shape[1])) for x in (u - half_u, u + half_u + 1))
+    top, bottom = (int(np.clip(x, 0, depth.shape[0])) for x in (v - half_v, v + half_v + 1))
+    # Not more than some ten thousand points are looked at.
+    step = max(1, int(np.sqrt((right - left) * (bottom - top) / 10_000)))
+    area = depth[top:bottom:step, left:right:step]
+    rows, columns = np.nonzero((area > middle[2] - radius) & (area < middle[2] + radius))
+    z = area[rows, columns].astype(np.float64)
+    points = np.stack([(left + columns * step - cx) / fx * z, (top + rows * step - cy) / fy * z, z], axis=1)
+    return points[np.linalg.norm(points - middle, axis=1) < radius]
+
+
+def masked_points(
+    mask: npt.NDArray[np.bool_], depth: npt.NDArray[np.float32], intrinsics: FloatArray, radius: float
+) -> FloatArray:
+    """Return what was measured within a mask, without its border and what is far from its median depth.
+
+    Args:
+        mask: Shape (H, W), bool.
+        depth: Shape (H, W), metres; 0 where there is none.
+        intrinsics: fx, fy, cx, cy.
+        radius: Of the object, metres.
+
+    Returns:
+        Points in the camera frame with shape (M, 3), metres.
+    """
+    eroded = cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    inner = eroded if eroded.sum() >= 0.3 * mask.sum() else mask
+    v, u = np.nonzero(inner & (depth > 0))
+    z = depth[v, u].astype(np.float64)
+    fx, fy, cx, cy = intrinsics
+    points = np.stack([(u - cx) / fx * z, (v - cy) / fy * z, z], axis=1)
+    return points[np.abs(z - np.median(z)) < 1.2 * radius] if len(z) else points

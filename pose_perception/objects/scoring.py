@@ -13,7 +13,7 @@ from pose_perception.objects.model import ObjectModel
 
 # Fitted on simulated tables by `training.object_calibration`, in the order of the functions that name them.
 _MERIT = (1.0, 4.0, 4.0, 0.0, 0.0)
-_PROBABILITY = (0.5, 6.0, -4.0, -2.0, 2.0, 2.0, -5.0)
+_PROBABILITY = (0.5, 6.0, -4.0, -2.0, 2.0, 2.0, 2.0, 0.0, -7.0)
 # Depth of neighbouring pixels errs alike: a point says less than its variance.
 _DEPENDENCE = 30.0
 _LEAST_SIGMA_M = 0.0015
@@ -39,16 +39,18 @@ def sorted_by_merit(candidates: Candidates) -> tuple[npt.NDArray[np.intp], Candi
 
 
 def probability_features(candidates: Candidates, model: ObjectModel) -> FloatArray:
-    """Return what the probability of the first candidate is made from, shape (6,)."""
+    """Return what the probability of the first candidate is made from, shape (8,)."""
     evidence = candidates.evidence
     return np.array(
         [
             np.clip(candidates.accept[0], -6, 6),
             evidence.inlier[0],
             evidence.violated[0],
-            evidence.unknown[0],
+            evidence.hidden[0],
+            evidence.covered[0] * (1 - evidence.uncovered[0]),
             evidence.color[0],
             agreeing(candidates, model),
+            np.log(max(evidence.radius_px[0], 1.0)),
         ]
     )
 

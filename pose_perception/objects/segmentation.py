@@ -19,6 +19,7 @@ _TRIES = 200
 _PLANE_POINTS = 4000
 # How many points of a thing there must be, over what a disc of a third of its radius would show.
 _LEAST_SHARE = 1 / 9
+_LEAST_PLANE_M = 0.35
 
 
 @dataclass(frozen=True)
@@ -76,14 +77,16 @@ class Scene:
             on = np.abs(cloud @ plane[:3] + plane[3]) < tolerance
             # Half of it within this of its middle: what is no larger may be a side of an object.
             reach = np.median(np.linalg.norm(cloud[on] - np.median(cloud[on], axis=0), axis=1)) if on.any() else 0
-            if 2 * reach * np.sqrt(2) < self._config.plane_size * largest_m:
+            if 2 * reach * np.sqrt(2) < max(self._config.plane_size * largest_m, _LEAST_PLANE_M):
                 break
             planes.append(plane)
-            behind = (
-                self.points @ plane[:3] + plane[3]
-                > -self._config.plane_tolerance_m * np.maximum(self.points[..., 2], 0.5) ** 2
-            )
-            self.free &= ~behind
+            distance = self.points @ plane[:3] + plane[3]
+            tolerance = self._config.plane_tolerance_m * np.maximum(self.points[..., 2], 0.5) ** 2
+            on, behind = self.free & (np.abs(distance) < tolerance), self.free & (distance >= tolerance)
+            self.free &= ~on
+            # What lies behind the largest plane is below the table; behind another one there may be more objects.
+            if len(planes) == 1:
+                self.free &= ~behind
         return planes
 
     def _largest_plane(self, cloud: FloatArray, rng: np.random.Generator) -> FloatArray:

@@ -30,7 +30,7 @@ class Evidence(NamedTuple):
         uncovered: Pixels of the mask that the hypothesis leaves, over those of the mask; 0 without a mask.
         covered: Share of the visible hypothesis (not hidden) that lies within the mask; 1 without a mask.
         color: Correlation of rendered and seen colours on inliers, -1 to 1; 0 when they say nothing.
-        pixels: How many pixels of the crop it covers.
+        radius_px: Radius of the object in the image, px.
     """
 
     inlier: FloatArray
@@ -40,7 +40,7 @@ class Evidence(NamedTuple):
     uncovered: FloatArray
     covered: FloatArray
     color: FloatArray
-    pixels: FloatArray
+    radius_px: FloatArray
 
     @property
     def score(self) -> FloatArray:
@@ -96,8 +96,9 @@ def verify(
         visible = shown & ~hidden
         covered = (visible & inside).sum((1, 2)) / np.maximum(visible.sum((1, 2)), 1)
     agreement = _correlation(made.color, np.float32(colors) / 255, inlier) if color else np.zeros(len(poses))
+    radius_px = radius * seen.intrinsics[0] / middles(poses, center)[:, 2]
     return Evidence(
-        share(inlier), share(violated), share(hidden), share(shown & ~known), uncovered, covered, agreement, count
+        share(inlier), share(violated), share(hidden), share(shown & ~known), uncovered, covered, agreement, radius_px
     )
 
 

@@ -3,7 +3,7 @@
 `python -m pose_perception.training.object_calibration --tables N --out FILE`. Two fits, each by the maximum
 likelihood: the merit by which candidates of one object are sorted (a softmax over candidates whose right ones should
 have all of it), and the probability that the first one is right within a tenth of the diameter (logistic). Half of the
-objects are given with masks, half without; some searches are for an object that is not there. The coefficients go into
+objects are given with masks, half are searched for, and so are some that are not there. The coefficients go into
 `objects.scoring`; figures and the reliability curve into `docs/objects.md`.
 """
 
@@ -22,17 +22,18 @@ from pose_perception.evaluation.tabletop import table_observation
 from pose_perception.networks.catalogue import find_spec
 from pose_perception.networks.runtime import Network, load_network, run_network
 from pose_perception.objects.candidates import Candidates
-from pose_perception.objects.crops import Observation, middles
+from pose_perception.objects.crops import Observation
+from pose_perception.objects.exploration import explore
 from pose_perception.objects.model import ObjectModel
-from pose_perception.objects.pipeline import REACH, masked_points, points_around
-from pose_perception.objects.registration import Registration, RegistrationConfig, SearchedModel
+from pose_perception.objects.registration import Registration, RegistrationConfig, SearchedModel, masked_points
 from pose_perception.objects.scoring import merit_features, probability_features
-from pose_perception.simulation.tabletop.frames import Tabletop, TabletopFrame
+from pose_perception.objects.segmentation import Scene, SegmentationConfig, palette_of
+from pose_perception.simulation.tabletop.frames import Tabletop
 
 _FIRST_SEED = 500_000  # far from those of evaluations
 _LEAST_VISIBLE, _LEAST_PX = 0.25, 400
 _RIGHT = 0.1
-_IMPOSTORS = 0.25
+_ABSENT = 3  # objects that are not on the table but are looked for
 _STEPS = 400
 _PENALTY = 1e-3
 
@@ -52,7 +53,7 @@ class Example(NamedTuple):
 
 
 def examples_of(seed: int, registration: Registration) -> list[Example]:
-    """Search for the objects of one simulated table.
+    """Search for the objects of one simulated table, and for some that are not there.
 
     Args:
         seed: Of the table.
@@ -61,38 +62,32 @@ def examples_of(seed: int, registration: Registration) -> list[Example]:
     rng = np.random.default_rng((seed, 5))
     table = Tabletop(seed)
     shot = table.shoot()
-    searched = [SearchedModel(model) for model in table.models]
+    seen = table_observation(shot)
+    absent = Tabletop(seed + 1_000_000, count=_ABSENT).models
+    largest = max(model.diameter for model in [*table.models, *absent])
+    scene = Scene(shot.frame, SegmentationConfig(), largest)
     found = []
-    for index in range(len(searched)):
+    for index, model in enumerate(table.models):
         if shot.visible[index] < _LEAST_VISIBLE or shot.masks[index].sum() < _LEAST_PX:
             continue
-        impostor = rng.random() < _IMPOSTORS and len(searched) > 1
-        other = int(rng.choice([i for i in range(len(searched)) if i != index])) if impostor else index
-        candidates = _search(searched[other], searched[index].model, shot, index, rng.random() < 0.5, registration)
-        if candidates is not None:
-            model = searched[other].model
-            error = (
-                _errors(candidates, model, shot.poses[index]) if not impostor else np.full(len(candidates.rank), np.inf)
-            )
-            found.append(Example(merit_features(candidates), probability_features(candidates, model), error))
+        searched = SearchedModel(model)
+        if rng.random() < 0.5:
+            points = masked_points(shot.masks[index], seen.depth, seen.intrinsics, model.radius)
+            mask = Observation(seen.image, shot.masks[index].astype(np.float32), seen.intrinsics)
+            one = registration.register(searched, seen, points, mask)
+            every = [] if one is None else [one]
+        else:
+            every = explore(registration, searched, palette_of(model), scene, seen)
+        found += [_example(candidates, model, shot.poses[index]) for candidates in every]
+    for model in absent:
+        every = explore(registration, SearchedModel(model), palette_of(model), scene, seen)
+        found += [_example(candidates, model, None) for candidates in every]
     return found
 
 
-def _search(
-    searched: SearchedModel,
-    shown: ObjectModel,
-    shot: TabletopFrame,
-    index: int,
-    with_mask: bool,
-    registration: Registration,
-) -> Candidates | None:
-    seen = table_observation(shot)
-    if with_mask:
-        points = masked_points(shot.masks[index], seen.depth, seen.intrinsics, searched.model.radius)
-        mask = Observation(seen.image, shot.masks[index].astype(np.float32), seen.intrinsics)
-        return registration.register(searched, seen, points, mask)
-    middle = middles(shot.poses[index][None], shown.center)[0]
-    return registration.register(searched, seen, points_around(seen, middle, REACH * searched.model.radius), None)
+def _example(candidates: Candidates, model: ObjectModel, truth: FloatArray | None) -> Example:
+    error = np.full(len(candidates.rank), np.inf) if truth is None else _errors(candidates, model, truth)
+    return Example(merit_features(candidates), probability_features(candidates, model), error)
 
 
 def _errors(candidates: Candidates, model: ObjectModel, truth: FloatArray) -> FloatArray:
