@@ -17,6 +17,9 @@ _SHARE = Path(get_package_share_directory("pose_perception"))
 # file's value.
 _PARAMETERS = {
     "device": ("device", str, "auto, cuda or cpu"),
+    "models": ("models", str, "Meshes, separated by commas: files, descriptions, folders of models"),
+    "mesh_scale": ("mesh_scale", float, "Metres per unit of mesh files: 0.001 for millimetres"),
+    "instances": ("instances", int, "How many objects of each model there may be"),
     "categories": ("objectron.categories", str, "What to find without a mesh, of cup, chair, shoe, camera"),
     "regions": ("regions.source", str, "Who says where objects are: none, masks or detections_2d"),
     "search": ("regions.search", bool, "Look everywhere in images without regions"),

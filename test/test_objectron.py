@@ -89,6 +89,18 @@ def test_depth_that_is_missing_on_it_makes_it_uncertain(
     assert blind.covariance[2, 2] > 10 * seen.covariance[2, 2]
 
 
+def test_the_place_of_a_real_mug_is_as_uncertain_as_it_says(finder: ObjectronFinder, shared_data: Path) -> None:
+    scene = BopScene(shared_data / "ycbv" / "test" / "000000")
+    for im_id in scene.im_ids:
+        number = next(i for i, label in enumerate(scene.truth(im_id)) if label.obj_id == 14)
+        found = finder.find(scene.read(im_id), [ObjectRegion(scene.visible_mask(im_id, number), "cup")])[0]
+        pose = scene.truth(im_id)[number].camera_from_object
+        error = found.camera_from_object[:3, 3] - pose[:3, 3]
+        assert error @ np.linalg.solve(found.covariance[:3, :3], error) < 11.3  # 99 % of a normal distribution
+        # z of this mesh is up; the network was trained on people's films of cups that stand.
+        assert found.camera_from_object[:3, 1] @ pose[:3, 2] > np.cos(np.radians(10))
+
+
 def test_nothing_is_found_where_nothing_is(finder: ObjectronFinder) -> None:
     camera = CameraIntrinsics(320, 240, 300.0, 300.0, 160.0, 120.0)
     noise = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
@@ -122,8 +134,10 @@ def test_scale_makes_the_box_metric() -> None:
     box = place_box("camera", 0.9, np.zeros(4), unit_box(), Scale(0.8, 0.02, 1.0))
     np.testing.assert_allclose(box.camera_from_object[:3, 3], [0.08, 0, 0.8])
     np.testing.assert_allclose(box.size, [0.08, 0.096, 0.08])
-    assert box.covariance[2, 2] == pytest.approx(0.02**2)
-    assert box.covariance[0, 0] == pytest.approx((0.8e-3) ** 2 + (0.1 * 0.02) ** 2)
+    deviations = np.sqrt(np.diag(box.covariance))
+    assert 0.02 < deviations[2] < 0.04  # scale, and what the size of the box may be wrong by
+    assert 0.01 < deviations[0] < deviations[2]
+    assert np.radians(3) < deviations[3] < np.radians(10)
     assert box.score == 0.9
 
 
@@ -207,6 +221,15 @@ def test_the_turn_of_a_cup_does_not_jump() -> None:
         np.testing.assert_allclose(rotation, poses[0].camera_from_object[:3, :3], atol=1e-9)
         assert np.linalg.det(rotation) == pytest.approx(1.0)
     assert poses[0].camera_from_object[2, 2] < -0.9  # z of the cup towards the camera
+
+
+def test_what_no_detection_confirms_is_believed_less_and_less() -> None:
+    tracker = CategoryTracker(CategoryTrackingConfig())
+    tracker.update(frame_at(0.0), [seen(0.0)])
+    claims = [tracker.expected(round(seconds * 1e9))[0].score for seconds in (0.0, 1.0, 2.0)]
+    assert claims[0] == 1.0
+    assert 0.8 < claims[1] < 0.95
+    assert claims[2] == pytest.approx(claims[1] ** 2)
 
 
 def test_weak_objects_are_not_reported() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pose_perception.datatypes import RgbdFrame
-from pose_perception.errors import DeviceError
+from pose_perception.errors import ConfigurationError, DeviceError
 from pose_perception.networks.runtime import choose_device
 from pose_perception.objects.datatypes import ObjectPose
 from pose_perception.objects.search import ObjectSearch, SearchConfig
@@ -54,6 +54,8 @@ class ObjectPoseNode(SelfStartingNode):
         self._input_config, self._region_config = self._input_parameters.read(), self._region_parameters.read()
         self._times = StageTimes()
         self._search = ObjectSearch(search, self._times.stage)
+        if self._search.needs_depth and not self._input_config.use_depth:
+            raise ConfigurationError("models need depth: set input.use_depth, or look for categories only")
         self._search.warm_up()
         self._device = choose_device(search.device)
         self._output = ObjectOutput(self, self._search.outlines, output)

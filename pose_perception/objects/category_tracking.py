@@ -15,8 +15,8 @@ from pose_perception.objects.objectron_detector import Detection
 
 # What an object that nobody sees may do: standard deviations after one second, metres and radians.
 _DRIFT = np.array([0.1, 0.1, 0.1, 0.3, 0.3, 0.3])
-# A region without a detection is believed a little less with every frame.
-_FADE = 0.9
+# What is left after a second of the belief in an object that no detection confirms, though its network sees it.
+_FADE = 0.87
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,10 @@ class CategoryTracker:
         self._tracks: list[_Track] = []
         self._made = 0
 
-    def expected(self) -> list[Detection]:
-        """Return where the objects known were last seen."""
-        return [Detection(track.box.category, _FADE * track.box.score, track.box.outline) for track in self._tracks]
+    def expected(self, stamp_ns: int) -> list[Detection]:
+        """Return where the objects known were last seen, as far as that can be believed at a time."""
+        boxes = [(track.box, _FADE ** max(0.0, (stamp_ns - track.stamp_ns) * 1e-9)) for track in self._tracks]
+        return [Detection(box.category, belief * box.claim, box.outline) for box, belief in boxes]
 
     def reset(self) -> list[ObjectPose]:
         """Forget all objects; returns them as lost."""

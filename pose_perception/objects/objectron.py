@@ -38,6 +38,9 @@ _GOOD_SUPPORT, _GOOD_OVERLAP = 0.5, 0.6
 _NO_DEPTH, _ODD_SIZE = 0.5, 0.2
 # What stays doubtful where everything agrees: sizes of real cups were seen to be wrong by up to a half.
 _TRUST = 0.6
+# The networks are wrong for all points of a box together, which the fit cannot see: standard deviations of the centre
+# in diagonals of the box (half of what its sides are wrong by), and of its axes, radians.
+_CENTER_SIGMA, _TURN_SIGMA = 0.12, 0.09
 # Nothing of these categories is longer than so many times its shortest side.
 _LONGEST_OVER_SHORTEST = 8.0
 _TURN_VARIANCE = np.pi**2 / 3  # of an angle that may be any
@@ -89,6 +92,7 @@ class CategoryBox(NamedTuple):
         covariance: As in `ObjectPose`, shape (6, 6).
         size: Along the axes of the box, shape (3,), metres.
         has_depth: Whether the scale was measured.
+        claim: Confidence of whoever said that it is there, 0 to 1.
     """
 
     category: str
@@ -98,6 +102,7 @@ class CategoryBox(NamedTuple):
     covariance: FloatArray
     size: FloatArray
     has_depth: bool
+    claim: float = 1.0
 
 
 class _Candidate(NamedTuple):
@@ -197,7 +202,7 @@ class ObjectronFinder:
         outline = np.concatenate([points[1:].min(axis=0), points[1:].max(axis=0)])
         score *= _TRUST * presence * min(1.0, _GOOD_FIT * side / max(box.error_px, 1e-9))
         score *= min(1.0, float(overlaps(around, outline[None])[0]) / _GOOD_OVERLAP)
-        return place_box(category, score, outline, box, scale)
+        return place_box(category, score, outline, box, scale)._replace(claim=candidate.detection.score)
 
 
 def place_box(category: str, score: float, outline: FloatArray, box: UnitBox, scale: Scale | None) -> CategoryBox:
@@ -258,6 +263,8 @@ def _covariance(box: UnitBox, scale: Scale) -> FloatArray:
     spread[3:, 2:] = np.eye(3)
     covariance = spread @ box.covariance[:5, :5] @ spread.T
     covariance[:3, :3] += scale.sigma**2 * np.outer(box.center, box.center)
+    covariance[:3, :3] += (_CENTER_SIGMA * scale.depth * np.linalg.norm(box.size)) ** 2 * np.eye(3)
+    covariance[3:, 3:] += _TURN_SIGMA**2 * np.eye(3)
     # A turn that the points leave open is not more uncertain than any turn.
     values, axes = np.linalg.eigh(covariance[3:, 3:])
     if values[-1] > _TURN_VARIANCE:

@@ -20,6 +20,7 @@ _CORNERS = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z i
 # Two triangles for each side.
 _BOX_SIDES = np.array([[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]])
 _BOX_FACES = np.concatenate([_BOX_SIDES[:, [0, 1, 2]], _BOX_SIDES[:, [0, 2, 3]]])
+_TEXT_SIZE = 0.45
 _PAINT = {TrackingState.TRACKED: (40, 230, 60), TrackingState.PREDICTED: (255, 160, 0)}
 
 
@@ -85,11 +86,44 @@ def draw_objects(
             cv2.fillConvexPoly(mask, triangle, 1)
         contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(picture, contours, -1, paint, 2, cv2.LINE_AA)
-        _draw_axes(picture, found, camera)
-        if contours:
-            x, y = np.concatenate(contours).min(axis=(0, 1)).tolist()
-            _write(picture, f"{found.id} {found.score:.2f}", (x, max(y - 5, 12)), paint)
+        axes = pose.copy()
+        axes[:3, 3] += pose[:3, :3] @ found.box_center
+        draw_axes(picture, axes, 0.5 * float(found.box_size.max()), camera)
+        write_label(picture, f"{found.id} {found.score:.2f}", contours, paint)
     return picture
+
+
+def draw_axes(
+    picture: npt.NDArray[np.uint8], camera_from_axes: FloatArray, length: float, camera: CameraIntrinsics
+) -> None:
+    """Draw x, y and z in red, green and blue into an RGB image, as far as they are in front of the camera.
+
+    Args:
+        picture: Shape (height, width, 3); drawn into.
+        camera_from_axes: Where they are, shape (4, 4), metres.
+        length: Of each, metres.
+        camera: Intrinsics of the image.
+    """
+    ends = camera_from_axes[:3, 3] + length * np.vstack([np.zeros(3), camera_from_axes[:3, :3].T])
+    pixels = project(ends, camera)
+    if np.isfinite(pixels).all() and np.abs(pixels).max() < 1e4:
+        start, *tips = ((round(x), round(y)) for x, y in pixels.tolist())
+        for tip, paint in zip(tips, _AXES, strict=True):
+            cv2.line(picture, start, tip, paint, 2, cv2.LINE_AA)
+
+
+def write_label(
+    picture: npt.NDArray[np.uint8], text: str, contours: Sequence[npt.NDArray[np.int32]], paint: tuple[int, ...]
+) -> None:
+    """Write above contours, as OpenCV finds them, on a dark ground; nothing where there are none."""
+    if not contours:
+        return
+    left, top = np.concatenate(contours).min(axis=(0, 1)).tolist()
+    (width, height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, _TEXT_SIZE, 1)
+    x = max(0, min(left, picture.shape[1] - width))
+    y = max(height + 2, top - below - 3)
+    cv2.rectangle(picture, (x, y - height - 2), (x + width, y + below), (0, 0, 0), cv2.FILLED)
+    cv2.putText(picture, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, _TEXT_SIZE, paint, 1, cv2.LINE_AA)
 
 
 def _vertex_colors(mesh: Any) -> FloatArray:
@@ -101,19 +135,3 @@ def _vertex_colors(mesh: Any) -> FloatArray:
     except Exception:  # a texture that is missing or damaged: trimesh and Pillow raise whatever they like
         return np.tile(_PLAIN, (len(mesh.vertices), 1))
     return np.tile(_PLAIN, (len(mesh.vertices), 1))
-
-
-def _draw_axes(picture: npt.NDArray[np.uint8], found: ObjectPose, camera: CameraIntrinsics) -> None:
-    """Draw x, y and z in red, green and blue from the middle of the box."""
-    pose = found.camera_from_object
-    ends = found.box_center + np.vstack([np.zeros(3), 0.5 * float(found.box_size.max()) * np.eye(3)])
-    pixels = project(ends @ pose[:3, :3].T + pose[:3, 3], camera)
-    if np.isfinite(pixels).all() and np.abs(pixels).max() < 1e4:
-        start, *tips = ((round(x), round(y)) for x, y in pixels.tolist())
-        for tip, paint in zip(tips, _AXES, strict=True):
-            cv2.line(picture, start, tip, paint, 2, cv2.LINE_AA)
-
-
-def _write(picture: npt.NDArray[np.uint8], text: str, place: tuple[int, int], paint: tuple[int, ...]) -> None:
-    for thickness, shade in ((3, (0, 0, 0)), (1, paint)):
-        cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.45, shade, thickness, cv2.LINE_AA)

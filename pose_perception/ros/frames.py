@@ -128,7 +128,7 @@ class FrameBuilder:
         try:
             return self.fixed_from_camera(frame, stamp)
         except InvalidInputError as error:
-            self.counters.drop(CAMERA_POSE_UNKNOWN, f"{error}; until it does, people are tracked in the camera's frame")
+            self.counters.drop(CAMERA_POSE_UNKNOWN, f"{error}; until it does, its own frame counts as fixed")
             return None
 
     def _depth(self, messages: RgbdMessages, image: Image, camera: CameraIntrinsics) -> npt.NDArray[np.float32]:

@@ -23,9 +23,10 @@ import rclpy
 from ament_index_python.packages import get_package_prefix, get_package_share_directory
 from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import GetState
-from pose_perception.msg import SkeletonArray
+from pose_perception.msg import ObjectPoseArray, SkeletonArray
 from rclpy.executors import SingleThreadedExecutor
 from tf2_ros import Buffer, TransformListener
+from vision_msgs.msg import Detection3DArray
 
 from pose_perception.simulation.sequence import SequenceConfig, load_or_render
 
@@ -237,6 +238,29 @@ def test_network_that_a_user_brings_is_named_by_an_argument(launch: Callable, tm
     launched.process.wait(timeout=_START_S)
     assert f"network_file {file} is not there" in launched.log
     assert "Traceback" not in launched.log
+
+
+def test_object_pose_is_launched_with_masks_of_somebody(launch: Callable, camera: str, observer: Observer) -> None:
+    topics = {
+        "color_image": f"{camera}/rgb",
+        "color_camera_info": f"{camera}/rgb_info",
+        "depth_image": f"{camera}/depth",
+        "masks": "/segmentation",
+    }
+    launched = launch(
+        "object_pose.launch.py", namespace="robot", device="cpu", categories="cup,chair", regions="masks", **topics
+    )
+    results: list[ObjectPoseArray] = []
+    observer.node.create_subscription(ObjectPoseArray, "/robot/object_pose/objects", results.append, 10)
+    detections: list[Detection3DArray] = []
+    observer.node.create_subscription(Detection3DArray, "/robot/object_pose/detections", detections.append, 10)
+    observer.wait_for(lambda: observer.is_active("/robot/object_pose"), launched)
+    observer.wait_for(lambda: len(results) > 2 and detections, launched)
+    assert results[0].header.frame_id == detections[0].header.frame_id
+    assert observer.node.count_subscribers("/segmentation") == 1
+    environment = launched.nodes()["object_pose"].environ()
+    assert environment["FASTRTPS_DEFAULT_PROFILES_FILE"].endswith("fastdds_shared_memory.xml")
+    check_end(launched)
 
 
 def test_imitation_is_launched_with_a_simulated_robot(launch: Callable, observer: Observer) -> None:
