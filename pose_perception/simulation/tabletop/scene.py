@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pose_perception.datatypes import FloatArray
-from pose_perception.objects.renderer import cast
+from pose_perception.objects.rays import cast
 from pose_perception.objects.surface import Surface, halvings
 from pose_perception.simulation.tabletop.pictures import label, material, plain, random_color
 
@@ -110,7 +110,7 @@ class TabletopScene:
             size: Height and width, px.
         """
         rays = cast(camera_from_world[None], np.asarray(intrinsics)[None], size)
-        directions = rays.directions[0]
+        directions = rays.directions
         lines = np.concatenate([np.broadcast_to(rays.origins, directions.shape), directions], axis=1)
         answer = self._scene.cast_rays(self._open3d.core.Tensor(lines))
         depth = answer["t_hit"].numpy()
