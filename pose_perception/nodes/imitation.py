@@ -14,6 +14,7 @@ from pose_perception.ros.imitation_control import ImitationControl
 from pose_perception.ros.imitation_diagnostics import ImitationDiagnostics
 from pose_perception.ros.imitation_input import DescriptionInput, ImitationInput
 from pose_perception.ros.imitation_output import PREVIEW, ImitationOutput, RobotOutputConfig
+from pose_perception.ros.imitation_recording import DemonstrationRecorder, RecordingConfig
 from pose_perception.ros.imitation_services import ImitationServices
 from pose_perception.ros.lifecycle import SelfStartingNode
 from pose_perception.ros.parameters import ConfigParameters
@@ -37,15 +38,18 @@ class ImitationNode(SelfStartingNode):
         super().__init__("imitation", **options)
         self._core_parameters = ConfigParameters(self, ImitationConfig)
         self._robot_parameters = ConfigParameters(self, RobotOutputConfig)
+        self._recording_parameters = ConfigParameters(self, RecordingConfig, "recording")
         self._core_config, self._robot_config = ImitationConfig(), RobotOutputConfig()
+        self._recording_config = RecordingConfig()
         self._output: ImitationOutput | None = None
         self._control: ImitationControl | None = None
-        self._parts: list[ImitationInput | ImitationServices | ImitationDiagnostics] = []
+        self._parts: list[ImitationInput | ImitationServices | ImitationDiagnostics | DemonstrationRecorder] = []
         self._description = DescriptionInput(self, self._on_description)
         self.get_logger().warning(_WARNING)
 
     def configure(self) -> None:
         self._core_config, self._robot_config = self._core_parameters.read(), self._robot_parameters.read()
+        self._recording_config = self._recording_parameters.read()
         imitator = self._build(self._description.text)
         self._output = ImitationOutput(self, self._robot_config.output, self._core_config.retargeting.step_s)
         self.get_logger().info(
@@ -64,10 +68,13 @@ class ImitationNode(SelfStartingNode):
             self, counters, monitor, self._robot_config.robot, control.timing, control.status
         )
         control.on_result = diagnostics.record
+        recorder = DemonstrationRecorder(self, self._recording_config, counters)
+        self._output.on_message, control.recording = recorder.write, lambda: recorder.path
         self._parts = [
-            ImitationInput(self, control, counters, monitor, moves_robot, needs_deadman),
-            ImitationServices(self, control),
+            ImitationInput(self, control, counters, monitor, moves_robot, needs_deadman, recorder.write),
+            ImitationServices(self, control, recorder),
             diagnostics,
+            recorder,
         ]
 
     def stop(self) -> None:
@@ -82,7 +89,7 @@ class ImitationNode(SelfStartingNode):
         if self._output is not None:
             self._output.destroy()
             self._output = None
-        for parameters in (self._core_parameters, self._robot_parameters):
+        for parameters in (self._core_parameters, self._robot_parameters, self._recording_parameters):
             parameters.release()
 
     def _build(self, description: str | None) -> Imitator:

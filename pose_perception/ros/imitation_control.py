@@ -46,6 +46,9 @@ class ImitationControl:
     Attributes:
         imitator: The core.
         timing: Of the loop.
+        on_result: Called with the time from the stamp of an image to the first command that it had a part in, seconds.
+        on_new_robot: Called when joint states are of another robot, or another time.
+        recording: Returns the file that is being written; empty without one.
 
     Raises:
         ConfigurationError: robot, description and settings do not fit together.
@@ -73,6 +76,7 @@ class ImitationControl:
         self._used_stamp_s = -np.inf
         self.on_result: Callable[[float], None] = lambda latency_s: None
         self.on_new_robot: Callable[[], None] = lambda: None
+        self.recording: Callable[[], str] = lambda: ""
         simulated = node.get_parameter("use_sim_time").value
         # Whether or not somebody sets the clock of the machine, commands go on at their rate.
         clock = node.get_clock() if simulated else Clock(clock_type=ClockType.STEADY_TIME)
@@ -191,7 +195,8 @@ class ImitationControl:
         if (status.state, status.reason) != self._told:
             self._told = (status.state, status.reason)
             self._node.get_logger().info(f"{status.state.name.lower()}: {status.reason}")
-        self._output.status(self.imitator, status, self._command, self._counters.counts(), round(now_s / _NS))
+        counts, time_ns = self._counters.counts(), round(now_s / _NS)
+        self._output.status(self.imitator, status, self._command, counts, time_ns, self.recording())
 
     def _is_idle(self) -> bool:
         return self.imitator.supervisor.state in (State.DISABLED, State.FAULT) and self._command is None

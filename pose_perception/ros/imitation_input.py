@@ -57,6 +57,7 @@ class ImitationInput:
         monitor: Where messages are counted.
         needs_joints: Whether nothing works without joint states.
         needs_deadman: Whether nothing works without the dead-man switch.
+        on_message: Called with the topic and each message that came.
     """
 
     def __init__(
@@ -67,8 +68,10 @@ class ImitationInput:
         monitor: TopicMonitor,
         needs_joints: bool,
         needs_deadman: bool,
+        on_message: Callable[[str, Any], None],
     ) -> None:
         self._node, self._control, self._counters, self._monitor = node, control, counters, monitor
+        self._on_message = on_message
         self._reader = JointReader(control.imitator.robot.joints)
         control.on_new_robot = self._forget
         self._subscriptions = [
@@ -89,6 +92,7 @@ class ImitationInput:
 
     def _receive(self, topic: str, react: Callable[[Any], None], reason: str, message: Any) -> None:
         self._monitor.received(topic)
+        self._on_message(topic, message)
         try:
             react(message)
         except InvalidInputError as error:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from rclpy.lifecycle import LifecycleNode
@@ -71,10 +72,14 @@ class ImitationOutput:
         node: Owner of the publishers, which work while it is active.
         output: How the robot is commanded.
         step_s: Time between commands, seconds.
+
+    Attributes:
+        on_message: Called with the topic and each message that was published; None when nobody wants them.
     """
 
     def __init__(self, node: LifecycleNode, output: str, step_s: float) -> None:
         self._node, self._step_s = node, step_s
+        self.on_message: Callable[[str, Any], None] | None = None
         self._preview = node.create_lifecycle_publisher(JointState, "~/preview", 10)
         self._status = node.create_lifecycle_publisher(ImitationStatus, "~/status", 10)
         self._markers = node.create_lifecycle_publisher(MarkerArray, "~/markers", 10)
@@ -94,30 +99,40 @@ class ImitationOutput:
         joints = imitator.robot.joints
         if self._trajectory is not None:
             path = stopping_path(self._step_s, *imitator.stop_path())
-            self._trajectory.publish(joint_trajectory_message(joints, path))
+            self._publish(self._trajectory, joint_trajectory_message(joints, path))
         if self._positions is not None:
-            self._positions.publish(positions_message(command.q))
-        self._preview.publish(
-            robot_state_message(JointValues(joints, command.q, command.velocity), header_message(time_ns, ""))
-        )
+            self._publish(self._positions, positions_message(command.q))
+        values = JointValues(joints, command.q, command.velocity)
+        self._publish(self._preview, robot_state_message(values, header_message(time_ns, "")))
 
     def status(
-        self, imitator: Imitator, status: Status, command: JointCommand | None, counts: Mapping[str, int], time_ns: int
+        self,
+        imitator: Imitator,
+        status: Status,
+        command: JointCommand | None,
+        counts: Mapping[str, int],
+        time_ns: int,
+        recording: str,
     ) -> None:
-        """Publish the status and, while somebody listens, the targets."""
+        """Publish the status and, while somebody listens or records, the targets."""
         base = imitator.robot.config.base
         header = header_message(time_ns, base)
         distance = float("nan") if command is None else command.distance_m
         is_following = command is not None and command.is_following
-        self._status.publish(imitation_status_message(status, distance, is_following, counts, header))
-        if self._markers.get_subscription_count():
+        self._publish(self._status, imitation_status_message(status, distance, is_following, counts, recording, header))
+        if recording or self._markers.get_subscription_count():
             joints = imitator.supervisor.joints
             q = imitator.robot.rest if joints is None else joints.q
             targets = imitator.targets if status.operator else {}
-            self._markers.publish(target_markers_message(imitator.robot, q, targets, header))
+            self._publish(self._markers, target_markers_message(imitator.robot, q, targets, header))
 
     def destroy(self) -> None:
         """Remove the publishers."""
         for publisher in (self._preview, self._status, self._markers, self._trajectory, self._positions):
             if publisher is not None:
                 self._node.destroy_lifecycle_publisher(publisher)
+
+    def _publish(self, publisher: Any, message: Any) -> None:
+        publisher.publish(message)
+        if self.on_message is not None:
+            self.on_message(publisher.topic_name, message)

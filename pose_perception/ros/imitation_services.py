@@ -1,28 +1,35 @@
-"""How imitation is switched: `~/enable`, `~/pause` and `~/reset`."""
+"""How imitation is switched: `~/enable`, `~/pause`, `~/reset` and `~/record`."""
 
 from __future__ import annotations
 
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 from std_srvs.srv import SetBool, Trigger
 
+from pose_perception.errors import InvalidInputError
 from pose_perception.imitation.supervisor import MOVING, State
 from pose_perception.ros.imitation_control import ImitationControl
+from pose_perception.ros.imitation_recording import DemonstrationRecorder
 
 
 class ImitationServices:
-    """Answers at once; `message` names what speaks against a request.
+    """Answers requests; `message` names what speaks against one.
 
     Args:
         node: Owner of the services.
         control: Owner of the core.
+        recorder: Of demonstrations.
     """
 
-    def __init__(self, node: Node, control: ImitationControl) -> None:
-        self._node, self._control = node, control
+    def __init__(self, node: Node, control: ImitationControl, recorder: DemonstrationRecorder) -> None:
+        self._node, self._control, self._recorder = node, control, recorder
+        # While an answer waits for something, control goes on.
+        waiting = ReentrantCallbackGroup()
         self._services = [
             node.create_service(SetBool, "~/enable", self._enable),
             node.create_service(SetBool, "~/pause", self._pause),
             node.create_service(Trigger, "~/reset", self._reset),
+            node.create_service(SetBool, "~/record", self._record, callback_group=waiting),
         ]
 
     def destroy(self) -> None:
@@ -57,6 +64,21 @@ class ImitationServices:
         response.success = supervisor.state == State.FAULT
         supervisor.reset()
         response.message = self._state()
+        return response
+
+    async def _record(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        if request.data:
+            try:
+                response.success, response.message = True, f"recording to {self._recorder.start()}"
+            except InvalidInputError as error:
+                response.success, response.message = False, str(error)
+            return response
+        bag = self._recorder.end()
+        if bag is None:
+            response.success, response.message = False, "nothing is recorded"
+            return response
+        error = await bag.finished
+        response.success, response.message = not error, error or f"recorded to {bag.path}"
         return response
 
     def _state(self) -> str:

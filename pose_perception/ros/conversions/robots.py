@@ -120,7 +120,7 @@ def text_message(text: str) -> String:
 
 
 def imitation_status_message(
-    status: Status, distance_m: float, is_following: bool, counts: Mapping[str, int], header: Header
+    status: Status, distance_m: float, is_following: bool, counts: Mapping[str, int], recording: str, header: Header
 ) -> ImitationStatus:
     """Build the status of imitation.
 
@@ -129,6 +129,7 @@ def imitation_status_message(
         distance_m: Between the nearest parts of the robot, metres; NaN when unknown.
         is_following: Whether every arm has a target.
         counts: What the node counted beside the core.
+        recording: File that is being written; empty without one.
         header: Time of the status and base of the robot.
     """
     merged = {**status.counts, **counts}
@@ -142,6 +143,7 @@ def imitation_status_message(
         is_following=is_following,
         count_names=list(merged),
         counts=list(merged.values()),
+        recording=recording,
     )
 
 
