@@ -69,6 +69,20 @@ def test_retargeting_gives_time_and_joints_that_do_what_the_person_does(skeleton
     assert load_capsules("g1", robot.kinematics).nearest(robot.kinematics.bodies(made.q)).distances.min() > 0.02
 
 
+def test_pinches_become_openings_of_grippers(skeletons: Path) -> None:
+    content = json.loads(skeletons.read_text())
+    for i, frame in enumerate(content["frames"]):
+        for skeleton in frame["skeletons"]:
+            skeleton["hands"] = {"right": {"landmarks": {}, "pinch": 0.1 if i < 30 else 0.02}} if i > 3 else {}
+    skeletons.write_text(json.dumps(content))
+    assert _retarget(skeletons, "--robot", "panda") == 0
+    opening = read_csv(skeletons.with_suffix(".csv")).openings["single"]
+    assert np.isnan(opening[:20]).all()
+    known = opening[np.isfinite(opening)]
+    assert (known[0], known[-1]) == (1.0, pytest.approx(0.0, abs=1e-3))
+    assert np.diff(known).min() >= -0.02 - 1e-9
+
+
 def test_another_person_or_a_mirror_gives_another_motion(skeletons: Path) -> None:
     robot, ends = load_robot("g1"), []
     for options in ((), ("--person", "p0"), ("--mirrored",)):

@@ -17,6 +17,7 @@ from pose_perception.datatypes import FloatArray
 from pose_perception.errors import InvalidInputError
 from pose_perception.geometry.se3 import matrix_from_numbers
 from pose_perception.imitation.demonstration import Demonstration
+from pose_perception.imitation.grippers import grippers_of, opening_at
 from pose_perception.imitation.robot import Robot
 from pose_perception.recording.bag import BagCutOffError, BagRecording
 
@@ -97,7 +98,7 @@ def _require(bag: BagRecording, topic: str, types: tuple[str, ...]) -> None:
 
 
 def _joints(bag: BagRecording, robot: Robot, topic: str) -> tuple[FloatArray, FloatArray, dict[str, FloatArray]]:
-    grippers = {name: arm.config.gripper for name, arm in robot.arms.items() if arm.config.gripper is not None}
+    grippers = grippers_of(robot)
     columns = [*robot.joints, *(gripper.joint for gripper in grippers.values())]
     last = dict.fromkeys(columns, np.nan)
     rows: dict[float, list[float]] = {}
@@ -113,9 +114,9 @@ def _joints(bag: BagRecording, robot: Robot, topic: str) -> tuple[FloatArray, Fl
     table = np.array(list(rows.values()))
     n, openings = len(robot.joints), {}
     for i, (name, gripper) in enumerate(grippers.items()):
-        opening = (table[:, n + i] - gripper.closed) / (gripper.open - gripper.closed)
+        opening = opening_at(gripper, table[:, n + i])
         if np.isfinite(opening).any():
-            openings[name] = np.clip(opening, 0.0, 1.0)
+            openings[name] = opening
     return np.array(list(rows)), table[:, :n], openings
 
 

@@ -83,6 +83,7 @@ class Imitator:
         self._guard = CommandGuard(robot, config.retargeting.step_s)
         self._torso = TorsoFilter(torso_filter_config())
         self.supervisor = Supervisor(config.supervisor, robot.lower, robot.upper)
+        self._openings: Mapping[str, float] = {}
         self._people: tuple[float, Sequence[Skeleton], Sequence[str]] | None = None
         self._command: JointCommand | None = None
         self._refusals: Counter[str] = Counter()
@@ -141,6 +142,10 @@ class Imitator:
             raise InvalidInputError(f"joint states need a finite stamp, got {stamp_s}")
         self.supervisor.report(JointReport(min(stamp_s, now_s), np.asarray(q, float), np.asarray(velocity, float)))
 
+    def take_grippers(self, openings: Mapping[str, float]) -> None:
+        """Take in measured openings of grippers by name of the arm, 0 closed to 1 open; what is not in it stays."""
+        self._openings = {**self._openings, **openings}
+
     def take_deadman(self, now_s: float, is_pressed: bool) -> None:
         """Take in the dead-man switch."""
         self.supervisor.press(now_s, is_pressed)
@@ -167,6 +172,7 @@ class Imitator:
         assert supervisor.joints is not None
         if not self._is_moving:
             self._retargeter.reset(supervisor.joints.q)
+        self._retargeter.reset_grippers(self._openings)
         self._command = None
         return None
 

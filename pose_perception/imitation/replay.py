@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +22,7 @@ from pose_perception.errors import InvalidInputError
 from pose_perception.imitation.capsules import CapsuleModel
 from pose_perception.imitation.command_guard import CommandGuard
 from pose_perception.imitation.demonstration import Demonstration
+from pose_perception.imitation.grippers import Grippers
 from pose_perception.imitation.joint_limits import JointLimits
 from pose_perception.imitation.replay_config import RUNNING, ReplayConfig, ReplayReason, ReplayState
 from pose_perception.imitation.replay_plan import PlanLimits, ReplayPlan, plan_replay
@@ -53,6 +55,8 @@ class Replayer:
         self._robot, self._config = robot, config
         self._stop_check = StopCheck(robot, capsules, Workspace(robot, config.workspace), config.stop_distance_m)
         self._guard, self._limits = CommandGuard(robot, config.step_s), JointLimits(robot, config.step_s)
+        self._grippers = Grippers(robot, config.step_s, config.gripper_speed)
+        self._openings: Mapping[str, float] = {}
         self.state, self.reason, self.detail = ReplayState.IDLE, ReplayReason.ASKED_FOR, ""
         self.counts: Counter[str] = Counter()
         self.plan: ReplayPlan | None = None
@@ -77,6 +81,10 @@ class Replayer:
         if np.shape(q) != self._robot.rest.shape or not np.isfinite(q).all() or not math.isfinite(stamp_s):
             raise InvalidInputError(f"joint states must be {len(self._robot.rest)} finite numbers, got {q}")
         self._joints = JointReport(stamp_s, np.asarray(q, float), np.asarray(velocity, float))
+
+    def take_grippers(self, openings: Mapping[str, float]) -> None:
+        """Take in measured openings of grippers by name of the arm, 0 closed to 1 open; what is not in it stays."""
+        self._openings = {**self._openings, **openings}
 
     def take_object(self, stamp_s: float, base_from_object: FloatArray) -> None:
         """Take in where the object of the motion is, shape (4, 4), metres in the base; what is not finite is none."""
@@ -106,6 +114,7 @@ class Replayer:
         if refusal is not None:
             self._go(ReplayState.ABORTED, refusal, detail)
             return False
+        self._grippers.forget(self._openings)
         self._next, self._off_since_s, self._last, self._was_released = 0, math.inf, None, False
         self._go(ReplayState.APPROACHING, ReplayReason.ASKED_FOR)
         return True
@@ -150,7 +159,7 @@ class Replayer:
         if i == plan.approach:
             self.state = ReplayState.REPLAYING
         self._next += 1
-        openings = {name: float(values[i]) for name, values in plan.openings.items()}
+        openings = self._grippers.step({name: float(values[i]) for name, values in plan.openings.items()})
         return JointCommand(plan.q[i].copy(), plan.velocity[i].copy(), openings, clearance.distance_m, True, False)
 
     def _braking(self) -> JointCommand | None:

@@ -52,6 +52,9 @@ class ReplayConfig(Config):
     limit_share: float = option(
         0.8, "Part of the robot's velocities and accelerations that is used.", minimum=0.01, maximum=1.0
     )
+    gripper_speed: float = option(
+        2.0, "Largest speed of grippers, in ways from closed to open per second.", minimum=0.01, maximum=100.0
+    )
     step_s: float = option(0.01, "Time between commands, in seconds.", minimum=0.001, maximum=0.1)
     stop_distance_m: float = option(
         0.022, "Capsules never come nearer to each other than this, in metres.", minimum=0.0, maximum=0.2

@@ -13,6 +13,7 @@ from pose_perception.config import Config, option
 from pose_perception.datatypes import FloatArray
 from pose_perception.errors import InvalidInputError
 from pose_perception.imitation.capsules import CapsuleModel
+from pose_perception.imitation.grippers import Grippers
 from pose_perception.imitation.joint_limits import JointLimits, VelocityBounds
 from pose_perception.imitation.least_squares import LeastSquaresSolver
 from pose_perception.imitation.qp import QpConfig, QpSolver
@@ -37,6 +38,9 @@ class RetargetingConfig(Config):
     stop_distance_m: float = option(
         0.022, "Capsules never come nearer to each other than this, in metres.", minimum=0.0, maximum=0.2
     )
+    gripper_speed: float = option(
+        2.0, "Largest speed of grippers, in ways from closed to open per second.", minimum=0.01, maximum=100.0
+    )
     filter: FilterConfig = field(default_factory=FilterConfig)
     tasks: TaskConfig = field(default_factory=TaskConfig)
     qp: QpConfig = field(default_factory=QpConfig)
@@ -49,7 +53,7 @@ class JointCommand:
     Attributes:
         q: Joints with shape (n,), radians.
         velocity: Shape (n,), rad/s.
-        openings: Of the grippers by name of the arm, 0 closed to 1 open; NaN when unknown.
+        openings: Of the grippers by name of the arm, 0 closed to 1 open; NaN leaves a gripper as it is.
         distance_m: Between the two capsules that are nearest to each other; infinite without capsules.
         is_following: Whether every arm has a target.
         is_braking: Whether what the targets ask for was refused, because the robot could not stop in time.
@@ -113,10 +117,11 @@ class Retargeter:
             else LeastSquaresSolver(robot, config.tasks)
         )
         self._filters = {name: TargetFilter(config.filter) for name in robot.arms}
+        self._grippers = Grippers(robot, config.step_s, config.gripper_speed)
         self._q, self._velocity = robot.rest.copy(), np.zeros(len(robot.joints))
 
     def reset(self, q: FloatArray) -> None:
-        """Start anew, at rest, where the robot is.
+        """Start anew, at rest, where the robot is; grippers stay as they are commanded.
 
         Args:
             q: Measured joints with shape (n,), radians; outside of the limits by rounding or sag is fine.
@@ -128,6 +133,10 @@ class Retargeter:
             raise InvalidInputError(f"{self._robot.config.name} needs {len(self._q)} finite joints, got {q}")
         self._q, self._velocity = np.array(q, dtype=float), np.zeros_like(self._q)
         self.let_go()
+
+    def reset_grippers(self, measured: Mapping[str, float]) -> None:
+        """Leave grippers as they are until something is wanted of them; `measured` has openings by name of the arm."""
+        self._grippers.forget(measured)
 
     def let_go(self) -> None:
         """Forget the targets: the robot comes to rest."""
@@ -194,7 +203,7 @@ class Retargeter:
         if velocity is None or not is_safe:
             velocity = brake
         self._q, self._velocity = self._q + self._config.step_s * velocity, velocity
-        openings = {name: target.target.opening for name, target in targets.items()}
+        openings = self._grippers.step({name: target.target.opening for name, target in targets.items()})
         is_braking = bool(following) and not is_safe and bool(np.any(np.abs(velocity) > _STILL))
         return JointCommand(
             self._q.copy(), velocity.copy(), openings, distance, len(following) == len(targets), is_braking

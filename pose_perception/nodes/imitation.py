@@ -51,7 +51,8 @@ class ImitationNode(SelfStartingNode):
         self._core_config, self._robot_config = self._core_parameters.read(), self._robot_parameters.read()
         self._recording_config = self._recording_parameters.read()
         imitator = self._build(self._description.text)
-        self._output = ImitationOutput(self, self._robot_config.output, self._core_config.retargeting.step_s)
+        step_s = self._core_config.retargeting.step_s
+        self._output = ImitationOutput(self, imitator.robot, self._robot_config.output, step_s)
         self.get_logger().info(
             f"robot {self._robot_config.robot} with {len(imitator.robot.joints)} joints, "
             f"output {self._robot_config.output}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from rclpy.clock import Clock, ClockType
@@ -12,6 +12,7 @@ from rclpy.lifecycle import LifecycleNode
 from pose_perception.datatypes import Skeleton
 from pose_perception.errors import ConfigurationError
 from pose_perception.imitation.imitator import ImitationConfig, Imitator, Status
+from pose_perception.imitation.joint_path import stopping_path
 from pose_perception.imitation.retargeting import JointCommand
 from pose_perception.imitation.supervisor import State
 from pose_perception.ros.counters import Counters
@@ -117,6 +118,10 @@ class ImitationControl:
             self.imitator.take_joints(report.stamp_s, self.now(), report.q, report.velocity)
             self._imagined = (report.q, report.velocity)
 
+    def take_grippers(self, openings: Mapping[str, float]) -> None:
+        """Take in measured openings of grippers, by name of the arm."""
+        self.imitator.take_grippers(openings)
+
     def take_deadman(self, is_pressed: bool) -> None:
         """Take in the dead-man switch."""
         self.imitator.take_deadman(self.now(), is_pressed)
@@ -178,7 +183,8 @@ class ImitationControl:
                 self._imagined = (way[-1], np.zeros_like(speeds[-1]))
             self._adopt()
             return
-        self._output.command(self.imitator, command, round(now_s / _NS))
+        path = stopping_path(self._step_s, *self.imitator.stop_path())
+        self._output.command(command, path, round(now_s / _NS))
         self._imagined = (command.q, command.velocity)
         seen_s = self.imitator.supervisor.person_stamp_s
         if seen_s != self._used_stamp_s and command.is_following:

@@ -12,6 +12,7 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, String
 
 from pose_perception.errors import InvalidInputError
+from pose_perception.imitation.grippers import measured_openings
 from pose_perception.msg import SkeletonArray
 from pose_perception.ros.conversions import joint_values_from_message, skeletons_from_message, stamp_ns
 from pose_perception.ros.counters import Counters
@@ -110,7 +111,9 @@ class ImitationInput:
         if stamp == 0:
             self._counters.note("joint states without stamp", "the time of their arrival counts")
         stamp_s = now_s if stamp == 0 else min(stamp * 1e-9, now_s)
-        report = self._reader.read(stamp_s, joint_values_from_message(message))
+        values = joint_values_from_message(message)
+        self._control.take_grippers(measured_openings(self._control.imitator.robot, values.names, values.positions))
+        report = self._reader.read(stamp_s, values)
         if report is not None:
             self._control.take_joints(report)
         elif missing := self._reader.missing():

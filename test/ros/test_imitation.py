@@ -25,7 +25,7 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
-from pose_perception.datatypes import Skeleton
+from pose_perception.datatypes import HandPose, Skeleton
 from pose_perception.errors import ConfigurationError
 from pose_perception.human.topology import COCO_17
 from pose_perception.human.torso import torso_pose
@@ -334,6 +334,35 @@ def test_preview_is_the_default_moves_nothing_and_needs_no_robot(ros: Ros) -> No
     assert world.trajectories == world.positions == []
     assert np.abs(np.array(world.previews[-1].position) - np.array(world.previews[0].position)).max() > 0.01
     np.testing.assert_array_equal(world.q, rest)
+
+
+def with_hand(stamp_ns: int, people: list[Skeleton], pinch: float) -> tuple[int, list[Skeleton]]:
+    """The same people, whose right thumbs and index fingers are so far apart, metres."""
+    missing, spread, states = np.full((21, 3), np.nan), np.full((21, 3, 3), np.nan), np.zeros(21, np.uint8)
+    hand = HandPose("right", 1.0, missing[:, :2], missing, spread, states, None, pinch, 1.0)
+    return stamp_ns, [replace(person, hands=(hand,)) for person in people]
+
+
+@pytest.mark.parametrize("output", ["joint_trajectory", "float64_multi_array"])
+def test_gripper_follows_the_pinch_and_is_held_while_the_robot_holds(ros: Ros, output: str) -> None:
+    world = World(ros, output=output)
+    gripper = world.joints.grippers["single"]
+    world.start()
+    assert gripper.q == pytest.approx(0.04)
+    assert world.grippers == []  # no hand was seen
+    world.see = partial(with_hand, pinch=0.02)
+    assert ros_until(world, lambda: gripper.q < 1e-4)
+    commanded = np.array(world.grippers)
+    assert commanded[0] >= 0.04 - 0.02 * 0.04 - 1e-9
+    assert (np.abs(np.diff(commanded)) <= 0.02 * 0.04 + 1e-9).all()
+    preview = dict(zip(world.previews[-1].name, world.previews[-1].position, strict=True))
+    assert preview["panda_finger_joint1"] == pytest.approx(0.0)
+    world.see = lambda stamp_ns, people: None
+    world.wait_for(HOLDING, 0.3 + SLACK_S)
+    world.wait_for_rest()
+    assert gripper.q == pytest.approx(0.0, abs=1e-4)
+    world.see = partial(with_hand, pinch=0.0625)
+    assert ros_until(world, lambda: gripper.q == pytest.approx(0.02, abs=1e-3))
 
 
 def test_positions_move_the_robot_and_it_stands_when_the_node_is_deactivated(ros: Ros) -> None:

@@ -67,11 +67,15 @@ def joint_trajectory_message(joints: Sequence[str], path: JointPath) -> JointTra
 
     Args:
         joints: Names of n joints.
-        path: S moments, from then on.
+        path: S moments, from then on; velocities that are not known are left out.
     """
     rows = zip(path.times_s.tolist(), path.positions.tolist(), path.velocities.tolist(), strict=True)
     points = [
-        JointTrajectoryPoint(positions=positions, velocities=velocities, time_from_start=_duration(time_s))
+        JointTrajectoryPoint(
+            positions=positions,
+            velocities=velocities if np.isfinite(velocities).all() else [],
+            time_from_start=_duration(time_s),
+        )
         for time_s, positions, velocities in rows
     ]
     return JointTrajectory(joint_names=list(joints), points=points)
