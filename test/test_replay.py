@@ -63,15 +63,15 @@ class Session:
     def inform(self) -> None:
         """Tell the replayer what is known."""
         if self.has_joints:
-            self.replayer.take_joints(self.now_s, self.q, np.zeros_like(self.q))
+            self.replayer.watch.take_joints(self.now_s, self.q, np.zeros_like(self.q))
         if self.object_pose is not None:
-            self.replayer.take_object(self.now_s, self.object_pose)
+            self.replayer.watch.take_object(self.now_s, self.object_pose)
         if self.is_pressed is not None:
-            self.replayer.press(self.now_s, self.is_pressed)
+            self.replayer.watch.press(self.now_s, self.is_pressed)
 
     def start(self, motion: Demonstration, planned: np.ndarray | None = None) -> bool:
         """Begin after the switch was released."""
-        self.replayer.press(self.now_s - 1.0, False)
+        self.replayer.watch.press(self.now_s - 1.0, False)
         self.inform()
         return self.replayer.start(self.now_s, motion, planned)
 
@@ -234,14 +234,14 @@ def test_a_beginning_is_refused_with_its_reason(session: Session) -> None:
     motion = swaying(robot)
     assert not replayer.start(0.0, motion)
     assert replayer.reason == ReplayReason.JOINTS_MISSING
-    replayer.take_joints(10.0, robot.upper + 0.2, np.zeros(7))
+    replayer.watch.take_joints(10.0, robot.upper + 0.2, np.zeros(7))
     assert not replayer.start(10.0, motion)
     assert replayer.reason == ReplayReason.OUTSIDE_LIMITS
-    replayer.take_joints(10.0, robot.rest, np.full(7, 0.2))
+    replayer.watch.take_joints(10.0, robot.rest, np.full(7, 0.2))
     assert not replayer.start(10.0, motion)
     assert replayer.reason == ReplayReason.ALREADY_MOVING
-    replayer.take_joints(10.0, robot.rest, np.full(7, np.nan))
-    replayer.press(10.0, True)
+    replayer.watch.take_joints(10.0, robot.rest, np.full(7, np.nan))
+    replayer.watch.press(10.0, True)
     assert not replayer.start(10.0, motion)
     assert replayer.reason == ReplayReason.DEADMAN_NEVER_RELEASED
     assert not session.start(motion, np.eye(4))
@@ -255,7 +255,7 @@ def test_a_beginning_is_refused_with_its_reason(session: Session) -> None:
     assert not session.start(motion)
     assert replayer.counts[ReplayReason.RUNNING.value] == 1
     with pytest.raises(InvalidInputError):
-        replayer.take_joints(10.0, np.full(7, np.nan), np.zeros(7))
+        replayer.watch.take_joints(10.0, np.full(7, np.nan), np.zeros(7))
 
 
 def test_motions_into_itself_or_out_of_the_box_are_refused() -> None:

@@ -30,6 +30,7 @@ class ReplayReason(enum.Enum):
     DONE = "the motion is over"
     RUNNING = "a replay is running"
     JOINTS_MISSING = "no joint states, or old ones"
+    JOINTS_INVALID = "joint states that are no numbers"
     OUTSIDE_LIMITS = "a joint is outside its limits"
     ALREADY_MOVING = "the robot is moving already"
     BAD_MOTION = "the motion is not one that this robot can make"
@@ -41,7 +42,20 @@ class ReplayReason(enum.Enum):
     DEADMAN_RELEASED = "dead-man switch is released"
     DEADMAN_SILENT = "dead-man switch is silent"
     DEADMAN_NEVER_RELEASED = "dead-man switch was not released since the last time"
+    TOO_LATE = "commands came too late"
+    CONTROLLER = "the controller of the robot ended the motion"
+    CLOCK_SET_BACK = "the clock was set back"
     WRONG_COMMAND = "a command that breaks a limit was stopped"
+
+
+# After these, the robot is unfit to be moved.
+FAULTS = (
+    ReplayReason.JOINTS_MISSING,
+    ReplayReason.JOINTS_INVALID,
+    ReplayReason.OUTSIDE_LIMITS,
+    ReplayReason.NOT_FOLLOWING,
+    ReplayReason.WRONG_COMMAND,
+)
 
 
 @dataclass(frozen=True)

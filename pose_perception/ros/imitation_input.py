@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from geometry_msgs.msg import PoseStamped
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import JointState
@@ -14,7 +15,12 @@ from std_msgs.msg import Bool, String
 from pose_perception.errors import InvalidInputError
 from pose_perception.imitation.grippers import measured_openings
 from pose_perception.msg import SkeletonArray
-from pose_perception.ros.conversions import joint_values_from_message, skeletons_from_message, stamp_ns
+from pose_perception.ros.conversions import (
+    joint_values_from_message,
+    matrix_from_pose,
+    skeletons_from_message,
+    stamp_ns,
+)
 from pose_perception.ros.counters import Counters
 from pose_perception.ros.imitation_control import ImitationControl
 from pose_perception.ros.joint_reader import JointReader
@@ -78,6 +84,7 @@ class ImitationInput:
         self._subscriptions = [
             self._subscribe(SkeletonArray, "skeletons", self._on_skeletons, "skeletons unusable", True),
             self._subscribe(JointState, "joint_states", self._on_joints, "joint states unusable", needs_joints),
+            self._subscribe(PoseStamped, "~/object", self._on_object, "object unusable", False),
             self._subscribe(Bool, "~/deadman", self._on_deadman, "dead-man switch unusable", needs_deadman),
         ]
 
@@ -118,6 +125,13 @@ class ImitationInput:
             self._control.take_joints(report)
         elif missing := self._reader.missing():
             self._counters.note("joint states incomplete", f"nothing yet of {', '.join(missing)}")
+
+    def _on_object(self, message: PoseStamped) -> None:
+        base = self._control.imitator.robot.config.base
+        if message.header.frame_id.lstrip("/") != base:
+            raise InvalidInputError(f"its frame is {message.header.frame_id!r}, not {base!r}")
+        pose = matrix_from_pose(message.pose)
+        self._control.replays.take_object(min(stamp_ns(message.header) * 1e-9, self._control.now()), pose)
 
     def _on_deadman(self, message: Bool) -> None:
         self._control.take_deadman(message.data)

@@ -106,15 +106,16 @@ class ImitationOutput:
         """Whether each command tells how to come to rest, should no other follow."""
         return not self._has_positions
 
-    def command(self, command: JointCommand, path: JointPath, time_ns: int) -> None:
+    def command(self, command: JointCommand, path: JointPath, time_ns: int, is_told: bool = False) -> None:
         """Publish a command.
 
         Args:
             command: What the robot shall do next.
             path: It, and how the robot comes to rest after it.
             time_ns: Now, nanoseconds.
+            is_told: Whether the controller of the arms knows of it already.
         """
-        if self._arms is not None:
+        if self._arms is not None and not is_told:
             message = (
                 positions_message(command.q) if self._has_positions else joint_trajectory_message(self._joints, path)
             )
