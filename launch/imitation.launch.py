@@ -22,6 +22,8 @@ _TOPICS = {
     "~/deadman": "deadman",
     "~/joint_trajectory": "joint_trajectory",
     "~/commands": "commands",
+    "~/follow_joint_trajectory": "follow_joint_trajectory",
+    "~/object": "object",
 }
 # Where the topics of each gripper are, below which it takes a trajectory or positions as an arm does.
 _GRIPPERS = ("single_gripper", "left_gripper", "right_gripper")
@@ -61,6 +63,14 @@ def generate_launch_description() -> LaunchDescription:
             ),
             DeclareLaunchArgument(
                 "commands", default_value="imitation/commands", description="Topic of a forward position controller"
+            ),
+            DeclareLaunchArgument(
+                "follow_joint_trajectory",
+                default_value="imitation/follow_joint_trajectory",
+                description="Action of a joint trajectory controller, for replays with replay.output action",
+            ),
+            DeclareLaunchArgument(
+                "object", default_value="imitation/object", description="Topic of the object that a movement goes to"
             ),
             *(
                 DeclareLaunchArgument(

@@ -12,7 +12,8 @@ from pose_perception.errors import InvalidInputError
 from pose_perception.imitation.capsules import load_capsules
 from pose_perception.imitation.demonstration import Demonstration
 from pose_perception.imitation.grippers import grippers_of
-from pose_perception.imitation.replay import Replayer
+from pose_perception.imitation.joint_path import PathFollower
+from pose_perception.imitation.replay import AHEAD_STEPS, Replayer
 from pose_perception.imitation.replay_config import ReplayConfig, ReplayReason, ReplayState
 from pose_perception.imitation.replay_plan import PlanLimits, plan_replay
 from pose_perception.imitation.retargeting import JointCommand
@@ -276,3 +277,58 @@ def test_motions_into_itself_or_out_of_the_box_are_refused() -> None:
     boxed = make(robot, robot.rest, workspace=WorkspaceConfig(max_z=float(tool) + 0.02))
     assert not boxed.start(swaying(robot, amplitude=0.6))
     assert boxed.replayer.reason == ReplayReason.OUTSIDE_WORKSPACE
+
+
+def run_until_it_moves(session: Session) -> None:
+    """Go on until the robot is in the midst of the approach."""
+    for _ in range(500):
+        session.run(STEP_S)
+        if np.abs(session.commands[-1].velocity).max() > 0.05:
+            break
+
+
+@pytest.mark.parametrize("stays", [False, True])
+def test_commands_that_are_late_go_on_where_the_robot_is(robot: Robot, stays: bool) -> None:
+    session = make(robot, robot.rest)
+    assert session.start(swaying(robot))
+    run_until_it_moves(session)
+    told, before = session.replayer.ahead(), session.commands[-1]
+    late_s = 0.1
+    session.replayer.coast(late_s, stays)
+    session.now_s += late_s
+    session.run(STEP_S)
+    after = session.commands[-1]
+    if stays:
+        # It stood, and quickens from rest.
+        assert (np.abs(after.velocity) <= robot.acceleration * STEP_S).all()
+        assert (np.abs(after.q - before.q) <= robot.acceleration * STEP_S**2).all()
+    else:
+        follower = PathFollower(told, before.q, before.velocity)
+        np.testing.assert_allclose(after.q, follower.at(STEP_S + late_s + STEP_S)[0], atol=2e-3)
+    session.run(60.0)
+    assert session.replayer.state == ReplayState.FINISHED
+    np.testing.assert_allclose(session.commands[-1].q, swaying(robot).q[-1], atol=1e-6)
+
+
+def test_what_is_told_ahead_is_what_comes_and_ends_at_rest(robot: Robot) -> None:
+    session = make(robot, robot.rest)
+    assert session.start(swaying(robot))
+    run_until_it_moves(session)
+    told, count = session.replayer.ahead(), len(session.commands)
+    session.run(0.4)
+    coming = np.stack([command.q for command in session.commands[count - 1 :]])
+    known = told.times_s <= AHEAD_STEPS * STEP_S
+    at = np.round(told.times_s[known] / STEP_S).astype(int) - 1
+    np.testing.assert_allclose(told.positions[known], coming[at], atol=1e-9)
+    assert not told.velocities[-1].any()
+    assert (np.diff(told.times_s) > 0).all()
+
+
+def test_robot_that_heard_nothing_for_long_is_stopped(robot: Robot) -> None:
+    session = make(robot, robot.rest)
+    assert session.start(swaying(robot))
+    run_until_it_moves(session)
+    session.replayer.coast(0.5, stays=False)
+    session.now_s += 0.5
+    session.run(1.0)
+    assert (session.replayer.state, session.replayer.reason) == (ReplayState.ABORTED, ReplayReason.TOO_LATE)

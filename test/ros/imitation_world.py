@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -46,6 +46,18 @@ _COMMANDS = [
 
 See = Callable[[int, list[Skeleton]], "tuple[int, list[Skeleton]] | None"]
 Message = TypeVar("Message")
+
+
+class _Round:
+    """Lets the executor go on for one round."""
+
+    def __await__(self) -> Iterator[None]:
+        yield
+
+
+async def one_round() -> None:
+    """Wait until the executor has done what else there is to do."""
+    await _Round()
 
 
 class World:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
+import json
+import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -15,11 +18,13 @@ from pose_perception.msg import ImitationStatus
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
 
+from pose_perception.errors import ConfigurationError
 from pose_perception.imitation.demonstration import Demonstration
 from pose_perception.imitation.demonstration_files import write_demonstration
 from pose_perception.imitation.replay_config import ReplayReason
 from pose_perception.imitation.robot import load_robot
 from pose_perception.imitation.supervisor import Reason
+from pose_perception.nodes.imitation import ImitationNode
 
 if TYPE_CHECKING:
     from conftest import Ros
@@ -267,3 +272,45 @@ def test_recorded_session_is_replayed(ros: Ros, tmp_path: Path) -> None:
     begin(world)
     finish(world)
     np.testing.assert_allclose(world.q, shown, atol=0.02)
+
+
+def test_action_without_control_msgs_is_a_clear_error(ros: Ros, capfd: pytest.CaptureFixture[str]) -> None:
+    if importlib.util.find_spec("control_msgs") is not None:
+        pytest.skip("control_msgs is installed")
+    node = ros.add(ImitationNode(parameter_overrides=[Parameter("replay.output", value="action")]))
+    with pytest.raises(ConfigurationError):
+        node.start()
+    assert "needs the package control_msgs" in capfd.readouterr().err
+
+
+@pytest.fixture
+def action_results(motion: Path) -> dict[str, Any]:
+    """What comes of replays whose robot has a controller that takes actions: see trajectory_controller.py."""
+    folder = Path(__file__).parent
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        environment = importlib.import_module("control_package").environment_with_control_msgs()
+    done = subprocess.run(
+        [sys.executable, folder / "trajectory_controller.py", motion],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_motions_go_to_a_controller_as_actions(action_results: dict[str, Any]) -> None:
+    found = action_results
+    assert "/imitation/follow_joint_trajectory" in found["alone"]
+    assert found["whole"] == [f"replay finished: {ReplayReason.DONE.value}", 0, True]
+    assert found["distance"] < 0.01
+    # The controller got one trajectory and no stream beside it; the gripper has its own controller.
+    assert found["streamed"] == 0
+    assert found["previews"] > 100
+    assert found["gripper"] == pytest.approx(0.0, abs=1e-3)
+    assert found["released"] == [f"replay aborted: {ReplayReason.DEADMAN_RELEASED.value}", 1, True]
+    assert found["failed"][0] == f"replay aborted: {ReplayReason.CONTROLLER.value}: too far away"
+    assert found["refused"][0] == f"replay aborted: {ReplayReason.CONTROLLER.value}: it does not accept the motion"
