@@ -23,7 +23,8 @@ from pose_perception.imitation.robot import Arm, Robot
 _SHORTEST_M = 0.05
 # The mirror of the torso: left and right change places.
 _MIRROR = np.diag([1.0, -1.0, 1.0])
-_POSES = {
+# What may be held for a calibration.
+POSES = {
     # Arms stretched sideways, and arms that hang: directions in the torso by side.
     "t": {"left": (0.0, 1.0, 0.0), "right": (0.0, -1.0, 0.0)},
     "n": {"left": (0.0, 0.0, -1.0), "right": (0.0, 0.0, -1.0)},
@@ -197,10 +198,10 @@ def calibrate(frames: Sequence[Mapping[str, BodyArm]], pose: str) -> Calibration
     Raises:
         ConfigurationError: the pose has another name, or no frame shows a whole arm.
     """
-    if pose not in _POSES:
-        raise ConfigurationError(f"calibration pose must be one of {', '.join(_POSES)}; got {pose!r}")
+    if pose not in POSES:
+        raise ConfigurationError(f"calibration pose must be one of {', '.join(POSES)}; got {pose!r}")
     turns, lengths = {}, {}
-    for side, direction in _POSES[pose].items():
+    for side, direction in POSES[pose].items():
         arms = [frame[side] for frame in frames if side in frame]
         bones = np.array([(a.upper, a.forearm) for a in arms if a.upper is not None and a.forearm is not None])
         if not len(bones):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
+from rclpy.task import Future
 
 from pose_perception.datatypes import FloatArray, Skeleton
 from pose_perception.errors import ConfigurationError, InvalidInputError
@@ -17,6 +18,7 @@ from pose_perception.imitation.replay_config import FAULTS, ReplayReason, Replay
 from pose_perception.imitation.retargeting import JointCommand
 from pose_perception.imitation.supervisor import Reason, State
 from pose_perception.ros.counters import Counters
+from pose_perception.ros.imitation_calibration import Calibrations
 from pose_perception.ros.imitation_output import ImitationOutput
 from pose_perception.ros.imitation_replay import Replays
 from pose_perception.ros.joint_reader import JointReport
@@ -74,6 +76,7 @@ class ImitationControl:
         self.timing = LoopTiming()
         self._description, self._offered, self._misfit = description, description, ""
         self._imagined = (self.imitator.robot.rest, np.zeros_like(self.imitator.robot.rest))
+        self._calibrations = Calibrations(config.calibration)
         self._command: JointCommand | None = None
         self._path: JointPath | None = None
         self._command_s = self._ticked_s = self._awake_s = self._now_s = -np.inf
@@ -167,6 +170,12 @@ class ImitationControl:
         self._imagine(self.now())
         return self._misfit
 
+    def calibrate(self) -> Future | str:
+        """Watch a person who holds a pose; return what speaks against it, as `Calibrations.begin` does."""
+        return (
+            ReplayReason.RUNNING.value if self.replays.is_busy else self._calibrations.begin(self.imitator, self.now())
+        )
+
     def stop(self) -> None:
         """Disable, bring the robot to rest, and end the loop."""
         self._node.destroy_timer(self._timer)
@@ -192,6 +201,7 @@ class ImitationControl:
             return
         self.timing.begin()
         self._step(now_s)
+        self._calibrations.update(self.imitator, now_s)
         status = self._status(now_s)
         if now_s - self._status_s >= _STATUS_S or (status.state, status.reason) != self._told:
             self._publish_status(now_s)
@@ -265,7 +275,9 @@ class ImitationControl:
             return
         self._description = self._offered
         try:
+            calibrated = self.imitator.calibrated
             self.imitator, self.replays = self._build(self._description)
+            self.imitator.calibrated = calibrated
         except ConfigurationError as error:
             self._misfit = f"robot_description: {error}"
             self._counters.drop("robot_description unusable", str(error))

@@ -1,4 +1,4 @@
-"""How imitation is switched: `~/enable`, `~/pause`, `~/reset`, `~/record` and `~/replay`."""
+"""How imitation is switched: `~/enable`, `~/pause`, `~/reset`, `~/calibrate`, `~/record` and `~/replay`."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ class ImitationServices:
             node.create_service(SetBool, "~/enable", self._enable),
             node.create_service(SetBool, "~/pause", self._pause),
             node.create_service(Trigger, "~/reset", self._reset),
+            node.create_service(Trigger, "~/calibrate", self._calibrate, callback_group=waiting),
             node.create_service(SetBool, "~/record", self._record, callback_group=waiting),
             node.create_service(Trigger, "~/replay", self._replay, callback_group=waiting),
         ]
@@ -73,10 +74,22 @@ class ImitationServices:
         return response
 
     def _reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        supervisor = self._control.imitator.supervisor
-        response.success = supervisor.state == State.FAULT
-        supervisor.reset()
-        response.message = self._state()
+        imitator = self._control.imitator
+        if imitator.supervisor.state == State.FAULT:
+            imitator.supervisor.reset()
+            response.success, response.message = True, self._state()
+        elif imitator.supervisor.state == State.DISABLED and imitator.calibrated is not None:
+            imitator.calibrated = None
+            response.success, response.message = True, "the calibration is forgotten"
+        else:
+            response.success, response.message = False, self._state()
+        return response
+
+    async def _calibrate(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        answer = self._control.calibrate()
+        refusal = answer if isinstance(answer, str) else await answer
+        calibrated = self._control.status().calibrated
+        response.success, response.message = not refusal, refusal or f"{calibrated} is calibrated"
         return response
 
     async def _record(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:

@@ -322,6 +322,23 @@ def test_pause_holds_until_it_is_taken_back(world: World) -> None:
     assert not world.call("reset").success
 
 
+def test_calibration_is_kept_until_it_is_reset(world: World) -> None:
+    operators = imitation_world.operators
+    answer = world.call("calibrate")
+    assert (answer.success, "the person" in answer.message) == (False, True), answer.message
+    world.see = lambda stamp_ns, people: (stamp_ns, [operators.posed(people[0], operators.T_POSE)])
+    assert ros_until(world, lambda: world.call("calibrate").success, 10.0)
+    assert ros_until(world, lambda: world.statuses[-1].calibrated_id == "a1")
+    world.start()
+    assert "while imitation is disabled" in world.call("calibrate").message
+    assert not world.call("reset").success
+    assert world.call("enable", False).success
+    world.wait_for(DISABLED, SLACK_S)
+    assert world.statuses[-1].calibrated_id == "a1"
+    assert world.call("reset").message == "the calibration is forgotten"
+    assert ros_until(world, lambda: world.statuses[-1].calibrated_id == "")
+
+
 def test_preview_is_the_default_moves_nothing_and_needs_no_robot(ros: Ros) -> None:
     world = World(ros, output=None)
     world.feel = lambda message: None

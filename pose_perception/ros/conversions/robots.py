@@ -148,6 +148,7 @@ def imitation_status_message(
         count_names=list(merged),
         counts=list(merged.values()),
         recording=recording,
+        calibrated_id=status.calibrated,
     )
 
 
