@@ -22,6 +22,7 @@ from pose_perception.ros.conversions.images import (
 from pose_perception.ros.conversions.markers import marker_array_message
 from pose_perception.ros.conversions.robots import (
     JointValues,
+    flag_message,
     imitation_status_message,
     joint_trajectory_message,
     joint_values_from_message,
@@ -59,6 +60,7 @@ __all__ = [
     "diagnostic_message",
     "face_array_message",
     "faces_from_message",
+    "flag_message",
     "ground_truth_skeletons",
     "header_message",
     "hri_messages",

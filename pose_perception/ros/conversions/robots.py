@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from builtin_interfaces.msg import Duration
 from sensor_msgs.msg import JointState
-from std_msgs.msg import Float64MultiArray, Header, String
+from std_msgs.msg import Bool, Float64MultiArray, Header, String
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from pose_perception.datatypes import FloatArray
@@ -116,6 +116,11 @@ def positions_from_message(message: Float64MultiArray, count: int) -> FloatArray
     if q.shape != (count,) or not np.isfinite(q).all():
         raise InvalidInputError(f"{count} finite positions expected, got {q.tolist()}")
     return q
+
+
+def flag_message(value: bool) -> Bool:
+    """Build a yes or no, such as that of a dead-man switch."""
+    return Bool(data=value)
 
 
 def text_message(text: str) -> String:
