@@ -12,13 +12,14 @@ import numpy as np
 
 from pose_perception.config import Config
 from pose_perception.datatypes import FloatArray, Skeleton
-from pose_perception.errors import InvalidInputError
+from pose_perception.errors import ConfigurationError, InvalidInputError
 from pose_perception.imitation.calibration import CalibrationConfig, CalibrationSession, PersonCalibration
 from pose_perception.imitation.capsules import CapsuleModel
 from pose_perception.imitation.command_guard import CommandGuard
 from pose_perception.imitation.operator_check import OperatorCheck, OperatorConfig, Refusal
 from pose_perception.imitation.retargeting import JointCommand, Retargeter, RetargetingConfig
 from pose_perception.imitation.robot import Robot
+from pose_perception.imitation.steering import WristSteering
 from pose_perception.imitation.supervisor import MOVING, JointReport, Reason, State, Supervisor
 from pose_perception.imitation.supervisor_config import SupervisorConfig
 from pose_perception.imitation.target_filter import TorsoFilter, torso_filter_config
@@ -81,10 +82,13 @@ class Imitator:
             config: Settings.
 
         Raises:
-            ConfigurationError: the solver is not installed.
+            ConfigurationError: the solver is not installed, or does not fit the robot or the mapping.
         """
         self._robot, self._config = robot, config
         self._mapper = Mapper(robot, config.mapping)
+        if config.mapping.mode == "clutch" and config.retargeting.solver == "closed_form":
+            raise ConfigurationError("the closed form follows bones: mapping.mode clutch needs another solver")
+        self._steering: WristSteering | None = None
         self._sides = sorted({self._mapper.person_side(arm) for arm in robot.arms})
         self._check = OperatorCheck(config.operator, self._sides)
         self.calibrated: PersonCalibration | None = None
@@ -135,7 +139,7 @@ class Imitator:
             return believed
         self.supervisor.see(stamp_s)
         arms = body_arms(self._torso.smooth(stamp_s, believed.person), keypoints)
-        self.targets = self._mapper.targets({side: arms[side] for side in believed.sides})
+        self.targets = (self._steering or self._mapper).targets({side: arms[side] for side in believed.sides})
         self._retargeter.observe(stamp_s, self.targets)
         return None
 
@@ -201,6 +205,8 @@ class Imitator:
             return refusal
         assert supervisor.joints is not None
         self._mapper = Mapper(self._robot, self._config.mapping, self._calibration_of(self._check.operator))
+        if self._config.mapping.mode == "clutch":
+            self._steering = WristSteering(self._robot, self._config.mapping, self._mapper)
         if not self._is_moving:
             self._retargeter.reset(supervisor.joints.q)
         self._retargeter.reset_grippers(self._openings)
@@ -219,6 +225,10 @@ class Imitator:
                 # What held the robot may have moved it.
                 self._retargeter.reset(supervisor.joints.q)
                 self._command = None
+            if self._steering is not None and before not in MOVING and supervisor.joints is not None:
+                # Wrists are taken up anew where the robot is told to be; what was asked for before does not count.
+                self._retargeter.let_go()
+                self._steering.restart(supervisor.joints.q if self._command is None else self._command.q)
             self._retargeter.limit_speed(supervisor.speed(now_s))
         elif not self._is_moving:
             self._end_if_disabled()

@@ -13,6 +13,7 @@ from pose_perception.config import Config, option
 from pose_perception.datatypes import FloatArray
 from pose_perception.errors import InvalidInputError
 from pose_perception.imitation.capsules import CapsuleModel
+from pose_perception.imitation.closed_form_solver import ClosedFormSolver
 from pose_perception.imitation.grippers import Grippers
 from pose_perception.imitation.joint_limits import JointLimits, VelocityBounds
 from pose_perception.imitation.least_squares import LeastSquaresSolver
@@ -32,7 +33,11 @@ _STILL = 1e-6
 class RetargetingConfig(Config):
     """How targets become joint commands."""
 
-    solver: str = option("qp", "qp: quadratic program; least_squares: NumPy alone.", choices=("qp", "least_squares"))
+    solver: str = option(
+        "qp",
+        "qp: quadratic program; least_squares: NumPy alone; closed_form: of arms with seven perpendicular axes.",
+        choices=("qp", "least_squares", "closed_form"),
+    )
     step_s: float = option(0.01, "Time between commands, in seconds.", minimum=0.001, maximum=0.1)
     speed_scale: float = option(1.0, "Part of the robot's velocities that is allowed.", minimum=0.01, maximum=1.0)
     stop_distance_m: float = option(
@@ -106,16 +111,12 @@ class Retargeter:
             workspace: Where tools may be and how fast; None lets them be anywhere.
 
         Raises:
-            ConfigurationError: the solver is not installed.
+            ConfigurationError: the solver is not installed, or does not fit the robot.
         """
         self._robot, self._config, self._workspace = robot, config, workspace
         self._stop_check = StopCheck(robot, capsules, workspace, config.stop_distance_m)
         self._limits = JointLimits(robot, config.step_s, config.speed_scale)
-        self._solver: _Solver = (
-            QpSolver(robot, capsules, config.tasks, config.qp)
-            if config.solver == "qp"
-            else LeastSquaresSolver(robot, config.tasks)
-        )
+        self._solver = _solver(robot, capsules, config)
         self._filters = {name: TargetFilter(config.filter) for name in robot.arms}
         self._grippers = Grippers(robot, config.step_s, config.gripper_speed)
         self._q, self._velocity = robot.rest.copy(), np.zeros(len(robot.joints))
@@ -208,3 +209,11 @@ class Retargeter:
         return JointCommand(
             self._q.copy(), velocity.copy(), openings, distance, len(following) == len(targets), is_braking
         )
+
+
+def _solver(robot: Robot, capsules: CapsuleModel | None, config: RetargetingConfig) -> _Solver:
+    if config.solver == "qp":
+        return QpSolver(robot, capsules, config.tasks, config.qp)
+    if config.solver == "least_squares":
+        return LeastSquaresSolver(robot, config.tasks)
+    return ClosedFormSolver(robot, config.tasks)

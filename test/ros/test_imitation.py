@@ -291,6 +291,22 @@ def check_way_to_rest(world: World, message: JointTrajectory) -> None:
         )
 
 
+@pytest.mark.parametrize("choice", [{"retargeting__solver": "closed_form"}, {"mapping__mode": "clutch"}])
+def test_other_solvers_and_mappings_move_the_robot_in_all_limits(ros: Ros, choice: dict[str, str]) -> None:
+    world = World(ros, **choice)
+    world.start()
+    count = len(world.trajectories)
+    assert ros_until(world, lambda: len(world.trajectories) > count + 100, 5.0)
+    check_first_command(world, 0)
+    q = np.array([message.points[0].positions for message in world.trajectories])
+    velocity = np.array([message.points[0].velocities for message in world.trajectories])
+    assert (np.abs(velocity) <= world.robot.velocity + 1e-6).all()
+    assert np.abs(q - q[0]).max() > 0.02
+    for message in world.trajectories:
+        check_way_to_rest(world, message)
+    assert world.state == ACTIVE
+
+
 def test_timing_is_in_the_diagnostics(world: World) -> None:
     world.start()
     assert ros_until(world, lambda: "latency p95 [ms]" in values_of(world))
