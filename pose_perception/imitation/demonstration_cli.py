@@ -18,7 +18,7 @@ from pose_perception.imitation.demonstration_csv import write_csv
 from pose_perception.imitation.demonstration_editing import resample, trim
 from pose_perception.imitation.demonstration_files import read_demonstration, write_demonstration
 from pose_perception.imitation.demonstration_lerobot import write_lerobot
-from pose_perception.imitation.motion_files import is_learned, read_motion
+from pose_perception.imitation.motion_files import SMOOTHING_HZ, is_learned, read_motion
 from pose_perception.imitation.movement import learn_movement, save_movement
 from pose_perception.imitation.replay import Replayer
 from pose_perception.imitation.replay_config import ReplayConfig, ReplayState
@@ -59,6 +59,13 @@ def _add_replay(actions: Any) -> None:
     replay.add_argument("--out", type=Path, required=True, metavar="CSV", help="time, then one column per joint (rad)")
     replay.add_argument("--start", type=float, nargs="+", metavar="RAD", help="joints where it starts; at rest")
     replay.add_argument("--speed", type=float, default=1.0, help="over that of the recording (%(default)s)")
+    replay.add_argument(
+        "--smooth",
+        type=float,
+        default=SMOOTHING_HZ,
+        metavar="HZ",
+        help="faster changes are noise (%(default)s); 0: none",
+    )
     replay.add_argument(
         "--at",
         nargs=7,
@@ -156,7 +163,9 @@ def _motion(args: argparse.Namespace, robot: Robot, start: FloatArray) -> tuple[
     place = None if args.at is None else matrix_from_numbers(args.at)
     if place is not None and not is_learned(args.files[0]):
         raise InvalidInputError("--at is for movements that were learned; a demonstration goes where it went")
-    return read_motion(args.files[0], robot, start, place, _bag_topics(args)), place
+    if not 0 <= args.smooth < np.inf:
+        raise InvalidInputError(f"--smooth must be 0 or a positive frequency, got {args.smooth}")
+    return read_motion(args.files[0], robot, start, place, _bag_topics(args), args.smooth), place
 
 
 def _bag_topics(args: argparse.Namespace) -> BagTopics:

@@ -7,9 +7,13 @@ from pathlib import Path
 from pose_perception.datatypes import FloatArray
 from pose_perception.imitation.demonstration import Demonstration, check
 from pose_perception.imitation.demonstration_bag import BagTopics, read_bag
+from pose_perception.imitation.demonstration_editing import smooth
 from pose_perception.imitation.demonstration_files import is_movement, read_demonstration
 from pose_perception.imitation.movement import load_movement, reproduce
 from pose_perception.imitation.robot import Robot
+
+# Arms of people hardly move faster.
+SMOOTHING_HZ = 5.0
 
 
 def is_learned(path: Path) -> bool:
@@ -27,6 +31,7 @@ def read_motion(
     start: FloatArray,
     base_from_object: FloatArray | None = None,
     topics: BagTopics | None = None,
+    smoothing_hz: float = SMOOTHING_HZ,
 ) -> Demonstration:
     """Read what a robot shall do.
 
@@ -36,6 +41,7 @@ def read_motion(
         start: Where it is, shape (n,), radians: where a movement begins.
         base_from_object: Where the object of a movement is, shape (4, 4), metres in the base; None for none.
         topics: Of bags; None for those that everybody uses.
+        smoothing_hz: Faster changes of recorded joints are noise, which would make a replay slow; 0 leaves them.
 
     Raises:
         InvalidInputError: the file cannot be read, is of another robot, or breaks its limits.
@@ -45,4 +51,4 @@ def read_motion(
     is_bag = path.suffix == ".mcap" or path.is_dir()
     motion = read_bag(path, robot, topics or BagTopics()) if is_bag else read_demonstration(path)
     check(motion, robot)
-    return motion
+    return smooth(motion, smoothing_hz) if smoothing_hz > 0 else motion

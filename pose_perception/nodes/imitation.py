@@ -110,7 +110,8 @@ class ImitationNode(SelfStartingNode):
         robot = load_robot(config.robot, description, config.base_from_torso())
         capsules = load_capsules(robot.config.name, robot.kinematics)
         replayer = Replayer(robot, capsules, replay_config(self._core_config, self._replay_config))
-        return Imitator(robot, capsules, self._core_config), Replays(robot, replayer, self._action)
+        replays = Replays(robot, replayer, self._action, self._replay_config.smoothing_hz)
+        return Imitator(robot, capsules, self._core_config), replays
 
     def _on_action_end(self, reason: str) -> None:
         if self._control is not None:

@@ -16,7 +16,7 @@ from pose_perception.errors import InvalidInputError
 from pose_perception.imitation.demonstration_editing import trim
 from pose_perception.imitation.imitator import ImitationConfig, Status
 from pose_perception.imitation.joint_path import JointPath
-from pose_perception.imitation.motion_files import is_learned, read_motion
+from pose_perception.imitation.motion_files import SMOOTHING_HZ, is_learned, read_motion
 from pose_perception.imitation.replay import Replayer
 from pose_perception.imitation.replay_config import ReplayConfig, ReplayReason, ReplayState
 from pose_perception.imitation.replay_plan import PreparedReplay
@@ -55,6 +55,9 @@ class ReplayOutputConfig(Config):
     limit_share: float = option(
         0.8, "Part of the robot's velocities and accelerations that is used.", minimum=0.01, maximum=1.0
     )
+    smoothing_hz: float = option(
+        SMOOTHING_HZ, "Faster changes of recorded joints are noise, in Hz; 0 leaves them.", minimum=0.0, maximum=1000.0
+    )
     following_error: float = option(
         0.2, "Largest distance of a joint from its command, in radians.", minimum=0.001, maximum=3.0
     )
@@ -88,14 +91,15 @@ class Replays:
     Args:
         robot: That moves.
         replayer: Of its motions.
+        action: Takes whole motions; None streams commands.
+        smoothing_hz: Faster changes of recorded joints are noise; 0 leaves them.
 
     Attributes:
-        replayer: The core.
-        action: Takes whole motions; None streams commands.
+        replayer, action: As given.
     """
 
-    def __init__(self, robot: Robot, replayer: Replayer, action: TrajectoryAction | None) -> None:
-        self._robot, self.replayer, self.action = robot, replayer, action
+    def __init__(self, robot: Robot, replayer: Replayer, action: TrajectoryAction | None, smoothing_hz: float) -> None:
+        self._robot, self.replayer, self.action, self._smoothing_hz = robot, replayer, action, smoothing_hz
         self._object: FloatArray | None = None
         self._is_preparing, self._asked_s = False, -np.inf
         self._is_told = False
@@ -214,7 +218,7 @@ class Replays:
         joints = self.replayer.watch.joints
         assert joints is not None
         try:
-            motion = read_motion(path, self._robot, joints.q, place)
+            motion = read_motion(path, self._robot, joints.q, place, smoothing_hz=self._smoothing_hz)
             motion = motion if is_learned(path) else trim(motion)
             prepared.set_result(self.replayer.prepare(motion, speed_scale))
         except InvalidInputError as error:
