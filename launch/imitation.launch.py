@@ -22,7 +22,12 @@ _TOPICS = {
     "~/deadman": "deadman",
     "~/joint_trajectory": "joint_trajectory",
     "~/commands": "commands",
+    "~/follow_joint_trajectory": "follow_joint_trajectory",
+    "~/object": "object",
 }
+# Where the topics of each gripper are, below which it takes a trajectory or positions as an arm does.
+_GRIPPERS = ("single_gripper", "left_gripper", "right_gripper")
+_GRIPPER_TOPICS = ("joint_trajectory", "commands")
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -60,6 +65,20 @@ def generate_launch_description() -> LaunchDescription:
                 "commands", default_value="imitation/commands", description="Topic of a forward position controller"
             ),
             DeclareLaunchArgument(
+                "follow_joint_trajectory",
+                default_value="imitation/follow_joint_trajectory",
+                description="Action of a joint trajectory controller, for replays with replay.output action",
+            ),
+            DeclareLaunchArgument(
+                "object", default_value="imitation/object", description="Topic of the object that a movement goes to"
+            ),
+            *(
+                DeclareLaunchArgument(
+                    name, default_value=f"imitation/{name}", description="Controller of this gripper, if there is one"
+                )
+                for name in _GRIPPERS
+            ),
+            DeclareLaunchArgument(
                 "params_file",
                 default_value=str(_SHARE / "config" / "imitation.yaml"),
                 description="Parameters of the node; the arguments above come before it",
@@ -77,9 +96,15 @@ def _start(context: LaunchContext) -> list[Node]:
     if simulated not in ("true", "false"):
         raise ValueError(f"simulated is true or false, got {simulated!r}")
     overrides = {name: values[name] for name in _PARAMETERS if values[name]}
-    nodes = [_node("imitation", [LaunchConfiguration("params_file"), overrides], _TOPICS, values)]
+    grippers = {f"{name}/{topic}": f"{name}/{topic}" for name in _GRIPPERS for topic in _GRIPPER_TOPICS}
+    for name in _GRIPPERS:
+        controller = LaunchConfiguration(name).perform(context)
+        values |= {f"{name}/{topic}": f"{controller}/{topic}" for topic in _GRIPPER_TOPICS}
+    own = {**_TOPICS, **{f"~/{topic}": topic for topic in grippers}}
+    nodes = [_node("imitation", [LaunchConfiguration("params_file"), overrides], own, values)]
     if simulated == "true":
         topics = {name: name for name in ("joint_trajectory", "commands", "joint_states", "robot_description")}
+        topics |= grippers
         robot = {name: value for name, value in overrides.items() if name == "robot"}
         parameters = [str(_SHARE / "config" / "simulated_robot.yaml"), robot]
         nodes.append(_node("simulated_robot", parameters, topics, values))

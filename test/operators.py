@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -29,6 +29,22 @@ def swaying(robot: Robot, amplitude: float = 0.25, rate_hz: float = 0.3) -> Call
         return np.clip(q, robot.lower + 0.1, robot.upper - 0.1)
 
     return joints
+
+
+# Directions in the frame of a person's torso: forward, to the left, up.
+FORWARD, LEFT, UP = np.eye(3)
+T_POSE = {"left": (LEFT, LEFT), "right": (-LEFT, -LEFT)}
+N_POSE = {"left": (-UP, -UP), "right": (-UP, -UP)}
+
+
+def posed(person: Skeleton, arms: Mapping[str, tuple[FloatArray, FloatArray]]) -> Skeleton:
+    """Return somebody whose upper arms and forearms, by side, point into other directions in the torso."""
+    positions, turn = person.positions.copy(), person.camera_from_torso[:3, :3]
+    for side, (upper, forearm) in arms.items():
+        shoulder, elbow, wrist = (COCO_17.index[f"{side}_{joint}"] for joint in ("shoulder", "elbow", "wrist"))
+        positions[elbow] = positions[shoulder] + 0.3 * turn @ upper
+        positions[wrist] = positions[elbow] + 0.25 * turn @ forearm
+    return replace(person, positions=positions)
 
 
 @dataclass

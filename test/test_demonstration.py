@@ -11,8 +11,9 @@ from scipy.spatial.transform import Rotation, Slerp
 
 from pose_perception.errors import InvalidInputError, PosePerceptionError
 from pose_perception.imitation.demonstration import CheckConfig, Demonstration, check
-from pose_perception.imitation.demonstration_editing import resample, trim
+from pose_perception.imitation.demonstration_editing import resample, smooth, trim
 from pose_perception.imitation.demonstration_files import read_demonstration, write_demonstration
+from pose_perception.imitation.replay_plan import PlanLimits, plan_replay
 from pose_perception.imitation.robot import Robot, load_robot
 
 
@@ -162,3 +163,40 @@ def test_resampling_an_even_recording_at_its_rate_changes_nothing(demo: Demonstr
     for fps in (0.0, -1.0, np.nan, np.inf):
         with pytest.raises(PosePerceptionError):
             resample(demo, fps)
+
+
+def swinging(robot: Robot, rate_hz: int) -> Demonstration:
+    times = np.arange(0, 4, 1 / rate_hz)
+    way = np.linspace(-1, 1, len(robot.rest)) * 0.25
+    return Demonstration(times, robot.joints, robot.rest + np.sin(np.pi * times / 4)[:, None] ** 2 * way)
+
+
+@pytest.mark.parametrize("rate_hz", [50, 100, 500])
+def test_smoothing_takes_noise_away_and_leaves_the_motion(robot: Robot, rate_hz: int) -> None:
+    clean = swinging(robot, rate_hz)
+    noise = np.random.default_rng(0).normal(0, 3e-4, clean.q.shape)
+    noisy = replace(clean, q=clean.q + noise)
+    np.testing.assert_allclose(smooth(clean, 5.0).q, clean.q, atol=1e-5)
+    smoothed = smooth(noisy, 5.0)
+    np.testing.assert_array_equal(smoothed.times_s, noisy.times_s)
+    assert np.abs(smoothed.q - clean.q).mean() < 0.5 * np.abs(noise).mean()
+    limits = PlanLimits(0.01, 0.8, 0.225, 1.0)
+    assert plan_replay(robot, noisy, robot.rest, limits).slowed > 1.2
+    assert plan_replay(robot, smoothed, robot.rest, limits).slowed == 1.0
+
+
+def test_half_is_left_of_changes_at_the_frequency(robot: Robot) -> None:
+    times = np.arange(0, 10, 0.01)
+    for frequency, left in ((1.0, 1.0), (5.0, 0.5), (20.0, 0.0)):
+        sway = 0.1 * np.sin(2 * np.pi * frequency * times)
+        demo = smooth(Demonstration(times, robot.joints, robot.rest + sway[:, None]), 5.0)
+        middle = slice(300, 700)
+        found = np.abs(demo.q[middle, 0] - robot.rest[0]).max() / 0.1
+        assert found == pytest.approx(left, abs=0.02)
+
+
+def test_recordings_that_are_slow_or_short_stay(robot: Robot, demo: Demonstration) -> None:
+    slow = swinging(robot, 8)
+    assert smooth(slow, 5.0) is slow
+    with pytest.raises(PosePerceptionError, match="frequency must be positive"):
+        smooth(demo, 0.0)

@@ -69,6 +69,20 @@ def test_retargeting_gives_time_and_joints_that_do_what_the_person_does(skeleton
     assert load_capsules("g1", robot.kinematics).nearest(robot.kinematics.bodies(made.q)).distances.min() > 0.02
 
 
+def test_pinches_become_openings_of_grippers(skeletons: Path) -> None:
+    content = json.loads(skeletons.read_text())
+    for i, frame in enumerate(content["frames"]):
+        for skeleton in frame["skeletons"]:
+            skeleton["hands"] = {"right": {"landmarks": {}, "pinch": 0.1 if i < 30 else 0.02}} if i > 3 else {}
+    skeletons.write_text(json.dumps(content))
+    assert _retarget(skeletons, "--robot", "panda") == 0
+    opening = read_csv(skeletons.with_suffix(".csv")).openings["single"]
+    assert np.isnan(opening[:20]).all()
+    known = opening[np.isfinite(opening)]
+    assert (known[0], known[-1]) == (1.0, pytest.approx(0.0, abs=1e-3))
+    assert np.diff(known).min() >= -0.02 - 1e-9
+
+
 def test_another_person_or_a_mirror_gives_another_motion(skeletons: Path) -> None:
     robot, ends = load_robot("g1"), []
     for options in ((), ("--person", "p0"), ("--mirrored",)):
@@ -149,10 +163,17 @@ def test_a_demonstration_is_replayed_as_it_was(taught: tuple[Path, np.ndarray]) 
     folder, _ = taught
     out = folder / "again.csv"
     motion = ["demonstration", "replay", str(folder / "1.npz"), "--robot", "panda", "--out", str(out)]
-    assert main([*motion, "--speed", "0.5", "--start", *map(str, load_robot("panda").rest + 0.1)]) == 0
+    motion += ["--speed", "0.5", "--start", *map(str, load_robot("panda").rest + 0.1)]
+    assert main([*motion, "--smooth", "0"]) == 0
     made, shown = read_demonstration(out), read_demonstration(folder / "1.npz")
     np.testing.assert_allclose(made.q[-1], shown.q[-1], atol=1e-9)
     assert made.duration_s > 2 * shown.duration_s
+    # Without the noise of its joint sensors it is faster, and ends where it ended but for that noise.
+    assert main(motion) == 0
+    smooth = read_demonstration(out)
+    assert smooth.duration_s < made.duration_s
+    np.testing.assert_allclose(smooth.q[-1], shown.q[-1], atol=2e-3)
+    assert main([*motion, "--smooth", "nan"]) == 2
 
 
 def test_conversions(taught: tuple[Path, np.ndarray], capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,9 @@ import pytest
 from pose_perception.errors import InvalidInputError
 from pose_perception.imitation.capsules import load_capsules
 from pose_perception.imitation.demonstration import Demonstration
-from pose_perception.imitation.replay import Replayer
+from pose_perception.imitation.grippers import grippers_of
+from pose_perception.imitation.joint_path import PathFollower
+from pose_perception.imitation.replay import AHEAD_STEPS, Replayer
 from pose_perception.imitation.replay_config import ReplayConfig, ReplayReason, ReplayState
 from pose_perception.imitation.replay_plan import PlanLimits, plan_replay
 from pose_perception.imitation.retargeting import JointCommand
@@ -62,15 +64,15 @@ class Session:
     def inform(self) -> None:
         """Tell the replayer what is known."""
         if self.has_joints:
-            self.replayer.take_joints(self.now_s, self.q, np.zeros_like(self.q))
+            self.replayer.watch.take_joints(self.now_s, self.q, np.zeros_like(self.q))
         if self.object_pose is not None:
-            self.replayer.take_object(self.now_s, self.object_pose)
+            self.replayer.watch.take_object(self.now_s, self.object_pose)
         if self.is_pressed is not None:
-            self.replayer.press(self.now_s, self.is_pressed)
+            self.replayer.watch.press(self.now_s, self.is_pressed)
 
     def start(self, motion: Demonstration, planned: np.ndarray | None = None) -> bool:
         """Begin after the switch was released."""
-        self.replayer.press(self.now_s - 1.0, False)
+        self.replayer.watch.press(self.now_s - 1.0, False)
         self.inform()
         return self.replayer.start(self.now_s, motion, planned)
 
@@ -117,10 +119,13 @@ def test_it_approaches_replays_and_ends_in_all_limits(robot: Robot) -> None:
     made = np.stack([command.q for command in session.commands])
     for posture in motion.q[::10]:
         assert np.abs(made - posture).max(axis=1).min() < 0.02
-    # Grippers are left alone in the approach, then do what was shown.
-    openings = np.array([list(command.openings.values()) for command in session.commands])
-    assert np.isnan(openings[0]).all()
-    assert set(openings[~np.isnan(openings)]) == {0.0, 1.0}
+    # Grippers are left alone in the approach, then do what was shown, as fast as they may.
+    for arm in grippers_of(robot):
+        openings = np.array([command.openings[arm] for command in session.commands])
+        assert np.isnan(openings[0])
+        known = openings[np.isfinite(openings)]
+        assert (known[0], known[-1]) == (1.0, 0.0)
+        assert np.diff(known).min() == pytest.approx(-session.replayer.config.gripper_speed * STEP_S)
 
 
 def test_tools_keep_their_speed(robot: Robot) -> None:
@@ -230,14 +235,14 @@ def test_a_beginning_is_refused_with_its_reason(session: Session) -> None:
     motion = swaying(robot)
     assert not replayer.start(0.0, motion)
     assert replayer.reason == ReplayReason.JOINTS_MISSING
-    replayer.take_joints(10.0, robot.upper + 0.2, np.zeros(7))
+    replayer.watch.take_joints(10.0, robot.upper + 0.2, np.zeros(7))
     assert not replayer.start(10.0, motion)
     assert replayer.reason == ReplayReason.OUTSIDE_LIMITS
-    replayer.take_joints(10.0, robot.rest, np.full(7, 0.2))
+    replayer.watch.take_joints(10.0, robot.rest, np.full(7, 0.2))
     assert not replayer.start(10.0, motion)
     assert replayer.reason == ReplayReason.ALREADY_MOVING
-    replayer.take_joints(10.0, robot.rest, np.full(7, np.nan))
-    replayer.press(10.0, True)
+    replayer.watch.take_joints(10.0, robot.rest, np.full(7, np.nan))
+    replayer.watch.press(10.0, True)
     assert not replayer.start(10.0, motion)
     assert replayer.reason == ReplayReason.DEADMAN_NEVER_RELEASED
     assert not session.start(motion, np.eye(4))
@@ -251,7 +256,7 @@ def test_a_beginning_is_refused_with_its_reason(session: Session) -> None:
     assert not session.start(motion)
     assert replayer.counts[ReplayReason.RUNNING.value] == 1
     with pytest.raises(InvalidInputError):
-        replayer.take_joints(10.0, np.full(7, np.nan), np.zeros(7))
+        replayer.watch.take_joints(10.0, np.full(7, np.nan), np.zeros(7))
 
 
 def test_motions_into_itself_or_out_of_the_box_are_refused() -> None:
@@ -272,3 +277,58 @@ def test_motions_into_itself_or_out_of_the_box_are_refused() -> None:
     boxed = make(robot, robot.rest, workspace=WorkspaceConfig(max_z=float(tool) + 0.02))
     assert not boxed.start(swaying(robot, amplitude=0.6))
     assert boxed.replayer.reason == ReplayReason.OUTSIDE_WORKSPACE
+
+
+def run_until_it_moves(session: Session) -> None:
+    """Go on until the robot is in the midst of the approach."""
+    for _ in range(500):
+        session.run(STEP_S)
+        if np.abs(session.commands[-1].velocity).max() > 0.05:
+            break
+
+
+@pytest.mark.parametrize("stays", [False, True])
+def test_commands_that_are_late_go_on_where_the_robot_is(robot: Robot, stays: bool) -> None:
+    session = make(robot, robot.rest)
+    assert session.start(swaying(robot))
+    run_until_it_moves(session)
+    told, before = session.replayer.ahead(), session.commands[-1]
+    late_s = 0.1
+    session.replayer.coast(late_s, stays)
+    session.now_s += late_s
+    session.run(STEP_S)
+    after = session.commands[-1]
+    if stays:
+        # It stood, and quickens from rest.
+        assert (np.abs(after.velocity) <= robot.acceleration * STEP_S).all()
+        assert (np.abs(after.q - before.q) <= robot.acceleration * STEP_S**2).all()
+    else:
+        follower = PathFollower(told, before.q, before.velocity)
+        np.testing.assert_allclose(after.q, follower.at(STEP_S + late_s + STEP_S)[0], atol=2e-3)
+    session.run(60.0)
+    assert session.replayer.state == ReplayState.FINISHED
+    np.testing.assert_allclose(session.commands[-1].q, swaying(robot).q[-1], atol=1e-6)
+
+
+def test_what_is_told_ahead_is_what_comes_and_ends_at_rest(robot: Robot) -> None:
+    session = make(robot, robot.rest)
+    assert session.start(swaying(robot))
+    run_until_it_moves(session)
+    told, count = session.replayer.ahead(), len(session.commands)
+    session.run(0.4)
+    coming = np.stack([command.q for command in session.commands[count - 1 :]])
+    known = told.times_s <= AHEAD_STEPS * STEP_S
+    at = np.round(told.times_s[known] / STEP_S).astype(int) - 1
+    np.testing.assert_allclose(told.positions[known], coming[at], atol=1e-9)
+    assert not told.velocities[-1].any()
+    assert (np.diff(told.times_s) > 0).all()
+
+
+def test_robot_that_heard_nothing_for_long_is_stopped(robot: Robot) -> None:
+    session = make(robot, robot.rest)
+    assert session.start(swaying(robot))
+    run_until_it_moves(session)
+    session.replayer.coast(0.5, stays=False)
+    session.now_s += 0.5
+    session.run(1.0)
+    assert (session.replayer.state, session.replayer.reason) == (ReplayState.ABORTED, ReplayReason.TOO_LATE)

@@ -13,10 +13,10 @@ from pose_perception.evaluation.imitation_motion import CAMERA_FROM_FRONT, robot
 from pose_perception.human.hand_model import palm_pose
 from pose_perception.human.topology import COCO_17, HAND_21
 from pose_perception.imitation.robot import load_robot
+from pose_perception.imitation.steering import Clutch
 from pose_perception.imitation.targets import (
     BodyArm,
     Calibration,
-    Clutch,
     Mapper,
     MappingConfig,
     body_arms,

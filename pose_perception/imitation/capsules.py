@@ -66,7 +66,8 @@ class CapsuleModel:
     Attributes:
         capsules: All of them.
         pairs: Indices of those that are watched, shape (P, 2).
-        bodies: Bodies (see `Kinematics`) that carry the capsules of each pair, shape (P, 2).
+        carriers: Bodies (see `Kinematics`) that carry the capsules, shape (C,).
+        bodies: Those of each pair, shape (P, 2).
         neighbours: Pairs of links, sorted, that are so near by design that not all of their capsules are watched.
     """
 
@@ -88,7 +89,7 @@ class CapsuleModel:
             raise ConfigurationError(f"a pair of capsules names number {self.pairs.max()}, of {len(capsules)}")
         placed = [kinematics.locate(capsule.link, what="capsules") for capsule in capsules]
         ends = np.array([(capsule.start, capsule.end) for capsule in capsules]).reshape(-1, 2, 3)
-        self._bodies = np.array([point.body for point in placed], dtype=int)
+        self.carriers: npt.NDArray[np.int64] = np.array([point.body for point in placed], dtype=int)
         # In the frames of the bodies, homogeneous: (C, 4, 2), start and along.
         local = np.zeros((len(capsules), 4, 2))
         for i, point in enumerate(placed):
@@ -98,14 +99,19 @@ class CapsuleModel:
         self._local = local
         radii = np.array([capsule.radius for capsule in capsules])
         self._thickness = radii[self.pairs].sum(axis=1) - [pair.gap for pair in pairs]
-        self.bodies: npt.NDArray[np.int64] = self._bodies[self.pairs]
+        self.bodies: npt.NDArray[np.int64] = self.carriers[self.pairs]
+
+    def segments(self, bodies: FloatArray) -> FloatArray:
+        """Return both ends of the segments with shape (..., C, 2, 3), metres, for poses (..., n + 1, 4, 4)."""
+        placed = np.swapaxes((bodies[..., self.carriers, :, :] @ self._local)[..., :3, :], -1, -2)
+        return np.stack([placed[..., 0, :], placed.sum(axis=-2)], axis=-2)
 
     def nearest(self, bodies: FloatArray) -> Nearest:
         """Return how near the pairs are for poses of the bodies with shape (..., n + 1, 4, 4)."""
         if not self.pairs.size:
             empty = np.zeros((*bodies.shape[:-3], 0))
             return Nearest(empty, empty[..., None].repeat(3, -1), empty[..., None].repeat(3, -1))
-        segments = (bodies[..., self._bodies, :, :] @ self._local)[..., :3, :]
+        segments = (bodies[..., self.carriers, :, :] @ self._local)[..., :3, :]
         first, second = segments[..., self.pairs[:, 0], :, :], segments[..., self.pairs[:, 1], :, :]
         p, q = nearest_points(first[..., 0], first[..., 1], second[..., 0], second[..., 1])
         apart = p - q

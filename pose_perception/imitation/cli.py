@@ -13,6 +13,7 @@ from pose_perception.imitation.capsules import load_capsules
 from pose_perception.imitation.demonstration import Demonstration
 from pose_perception.imitation.demonstration_cli import add_demonstration
 from pose_perception.imitation.demonstration_csv import write_csv
+from pose_perception.imitation.grippers import grippers_of
 from pose_perception.imitation.retargeting import Retargeter, RetargetingConfig
 from pose_perception.imitation.robot import Robot, load_robot
 from pose_perception.imitation.robot_config import robot_names
@@ -31,7 +32,9 @@ def add_parser(subparsers: Any) -> None:
         "--skeletons", type=Path, required=True, metavar="JSON", help="what `pose-perception human` wrote"
     )
     parser.add_argument("--robot", required=True, metavar="NAME", help=f"one of {', '.join(robot_names())}")
-    parser.add_argument("--out", type=Path, required=True, metavar="CSV", help="time, then one column per joint (rad)")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="CSV", help="time, one column per joint (rad), openings of grippers"
+    )
     parser.add_argument("--person", metavar="ID", help="whom to follow; the one who is seen longest")
     parser.add_argument("--rate", type=float, default=15.0, metavar="HZ", help="frames a second (%(default)s)")
     parser.add_argument("--mirrored", action="store_true", help="the robot is the person's mirror image")
@@ -61,6 +64,8 @@ def run_retarget(args: argparse.Namespace) -> int:
 def retarget(robot: Robot, video: SkeletonFile, rate: float, mapping: MappingConfig) -> Demonstration:
     """Return what a robot does, which begins at rest in its rest posture, at 100 moments per second.
 
+    Its grippers do what the pinches of hands ask for, from where these are first seen.
+
     Args:
         robot: That imitates, in its limits and without touching itself.
         video: The person.
@@ -72,7 +77,7 @@ def retarget(robot: Robot, video: SkeletonFile, rate: float, mapping: MappingCon
     mapper, torso = Mapper(robot, mapping), TorsoFilter(torso_filter_config())
     count = max(2, round(len(video.frames) / rate / config.step_s))
     times = np.arange(count) * config.step_s
-    q, shown = [robot.rest], 0
+    q, openings, shown = [robot.rest], [dict.fromkeys(grippers_of(robot), np.nan)], 0
     for now in times[:-1]:
         while shown < len(video.frames) and shown / rate <= now + 1e-9:
             skeleton = video.frames[shown]
@@ -80,5 +85,9 @@ def retarget(robot: Robot, video: SkeletonFile, rate: float, mapping: MappingCon
                 person = torso.smooth(shown / rate, skeleton)
                 retargeter.observe(shown / rate, mapper.targets(body_arms(person, video.keypoints)))
             shown += 1
-        q.append(retargeter.step(float(now)).q)
-    return Demonstration(times, robot.joints, np.stack(q), source="retargeted")
+        command = retargeter.step(float(now))
+        q.append(command.q)
+        openings.append(dict(command.openings))
+    series = {name: np.array([opening[name] for opening in openings]) for name in openings[0]}
+    known = {name: values for name, values in series.items() if np.isfinite(values).any()}
+    return Demonstration(times, robot.joints, np.stack(q), openings=known, source="retargeted")

@@ -17,8 +17,9 @@ from pose_perception.datatypes import FloatArray
 from pose_perception.errors import InvalidInputError
 from pose_perception.geometry.se3 import matrix_from_numbers
 from pose_perception.imitation.demonstration import Demonstration
+from pose_perception.imitation.grippers import grippers_of, opening_at
 from pose_perception.imitation.robot import Robot
-from pose_perception.recording.bag import BagRecording
+from pose_perception.recording.bag import BagCutOffError, BagRecording
 
 JOINT_STATE, TRAJECTORY = "sensor_msgs/msg/JointState", "trajectory_msgs/msg/JointTrajectory"
 NUMBERS, POSE = "std_msgs/msg/Float64MultiArray", "geometry_msgs/msg/PoseStamped"
@@ -79,6 +80,15 @@ def read_bag(path: Path, robot: Robot, topics: BagTopics) -> Demonstration:
     return Demonstration(times, robot.joints, q, commands, openings, objects, keypoints, str(path))
 
 
+def _decoded(bag: BagRecording, topic: str) -> Iterator[tuple[int, Any]]:
+    """Yield time of recording in nanoseconds and the message; where a recorder was killed, the bag just ends."""
+    try:
+        for _, time_ns, message in bag.decoded([topic]):
+            yield time_ns, message
+    except BagCutOffError:
+        return
+
+
 def _require(bag: BagRecording, topic: str, types: tuple[str, ...]) -> None:
     if bag.types.get(topic) not in types:
         choices = sorted(name for name, kind in bag.types.items() if kind in types)
@@ -88,11 +98,11 @@ def _require(bag: BagRecording, topic: str, types: tuple[str, ...]) -> None:
 
 
 def _joints(bag: BagRecording, robot: Robot, topic: str) -> tuple[FloatArray, FloatArray, dict[str, FloatArray]]:
-    grippers = {name: arm.config.gripper for name, arm in robot.arms.items() if arm.config.gripper is not None}
+    grippers = grippers_of(robot)
     columns = [*robot.joints, *(gripper.joint for gripper in grippers.values())]
     last = dict.fromkeys(columns, np.nan)
     rows: dict[float, list[float]] = {}
-    for _, time_ns, message in bag.decoded([topic]):
+    for time_ns, message in _decoded(bag, topic):
         known = {name: p for name, p in zip(message.name, message.position, strict=False) if name in last}
         last |= known
         # Several parts of a robot may publish on one topic.
@@ -104,15 +114,15 @@ def _joints(bag: BagRecording, robot: Robot, topic: str) -> tuple[FloatArray, Fl
     table = np.array(list(rows.values()))
     n, openings = len(robot.joints), {}
     for i, (name, gripper) in enumerate(grippers.items()):
-        opening = (table[:, n + i] - gripper.closed) / (gripper.open - gripper.closed)
+        opening = opening_at(gripper, table[:, n + i])
         if np.isfinite(opening).any():
-            openings[name] = np.clip(opening, 0.0, 1.0)
+            openings[name] = opening
     return np.array(list(rows)), table[:, :n], openings
 
 
 def _commands(bag: BagRecording, robot: Robot, topic: str) -> Iterator[tuple[float, FloatArray]]:
     kind = bag.types[topic]
-    for _, time_ns, message in bag.decoded([topic]):
+    for time_ns, message in _decoded(bag, topic):
         if kind == NUMBERS:
             values = dict(zip(robot.joints, message.data, strict=False))
         elif kind == TRAJECTORY:
@@ -125,7 +135,7 @@ def _commands(bag: BagRecording, robot: Robot, topic: str) -> Iterator[tuple[flo
 
 
 def _poses(bag: BagRecording, topic: str, base: str) -> Iterator[tuple[float, FloatArray]]:
-    for _, time_ns, message in bag.decoded([topic]):
+    for time_ns, message in _decoded(bag, topic):
         if message.header.frame_id.lstrip("/") != base:
             raise InvalidInputError(f"{bag.path}: {topic} is in frame {message.header.frame_id!r}, not {base!r}")
         place, turn = message.pose.position, message.pose.orientation
@@ -137,7 +147,7 @@ def _operator(bag: BagRecording, topic: str, times: FloatArray) -> dict[str, Flo
     """Return the keypoints of the person who is seen most, by name, shape (T, 3)."""
     names: list[str] = []
     seen: list[tuple[float, str, FloatArray]] = []
-    for _, time_ns, message in bag.decoded([topic]):
+    for time_ns, message in _decoded(bag, topic):
         names = list(message.keypoint_names)
         for person in message.skeletons:
             points = [(p.position.x, p.position.y, p.position.z) for p in person.keypoints]

@@ -16,9 +16,10 @@ from pose_perception.imitation.demonstration import CheckConfig, Demonstration, 
 from pose_perception.imitation.demonstration_bag import BagTopics, read_bag
 from pose_perception.imitation.demonstration_csv import write_csv
 from pose_perception.imitation.demonstration_editing import resample, trim
-from pose_perception.imitation.demonstration_files import is_movement, read_demonstration, write_demonstration
+from pose_perception.imitation.demonstration_files import read_demonstration, write_demonstration
 from pose_perception.imitation.demonstration_lerobot import write_lerobot
-from pose_perception.imitation.movement import learn_movement, load_movement, reproduce, save_movement
+from pose_perception.imitation.motion_files import SMOOTHING_HZ, is_learned, read_motion
+from pose_perception.imitation.movement import learn_movement, save_movement
 from pose_perception.imitation.replay import Replayer
 from pose_perception.imitation.replay_config import ReplayConfig, ReplayState
 from pose_perception.imitation.replay_run import as_demonstration, run_replay
@@ -58,6 +59,13 @@ def _add_replay(actions: Any) -> None:
     replay.add_argument("--out", type=Path, required=True, metavar="CSV", help="time, then one column per joint (rad)")
     replay.add_argument("--start", type=float, nargs="+", metavar="RAD", help="joints where it starts; at rest")
     replay.add_argument("--speed", type=float, default=1.0, help="over that of the recording (%(default)s)")
+    replay.add_argument(
+        "--smooth",
+        type=float,
+        default=SMOOTHING_HZ,
+        metavar="HZ",
+        help="faster changes are noise (%(default)s); 0: none",
+    )
     replay.add_argument(
         "--at",
         nargs=7,
@@ -153,25 +161,26 @@ def run_replay_command(args: argparse.Namespace) -> int:
 
 def _motion(args: argparse.Namespace, robot: Robot, start: FloatArray) -> tuple[Demonstration, FloatArray | None]:
     place = None if args.at is None else matrix_from_numbers(args.at)
-    if args.files[0].suffix == ".npz" and is_movement(args.files[0]):
-        return reproduce(load_movement(args.files[0]), robot, start, place), place
-    if place is not None:
+    if place is not None and not is_learned(args.files[0]):
         raise InvalidInputError("--at is for movements that were learned; a demonstration goes where it went")
-    (demo,) = _read(args)
-    check(demo, robot)
-    return demo, None
+    if not 0 <= args.smooth < np.inf:
+        raise InvalidInputError(f"--smooth must be 0 or a positive frequency, got {args.smooth}")
+    return read_motion(args.files[0], robot, start, place, _bag_topics(args), args.smooth), place
 
 
-def _read(args: argparse.Namespace) -> list[Demonstration]:
+def _bag_topics(args: argparse.Namespace) -> BagTopics:
     topics = dict(item.partition("=")[::2] for item in args.object_topic)
     if any(not name or not topic for name, topic in topics.items()):
         raise InvalidInputError(f"--object-topic must be NAME=TOPIC, got {' '.join(args.object_topic)}")
-    found = []
+    return BagTopics(args.joint_states, args.commands, args.skeletons, topics)
+
+
+def _read(args: argparse.Namespace) -> list[Demonstration]:
+    bag_topics, found = _bag_topics(args), []
     for path in args.files:
         if path.suffix == ".mcap" or path.is_dir():
             if args.robot is None:
                 raise InvalidInputError(f"{path} is a bag: --robot must say whose joints are meant")
-            bag_topics = BagTopics(args.joint_states, args.commands, args.skeletons, topics)
             found.append(read_bag(path, load_robot(args.robot), bag_topics))
         else:
             found.append(read_demonstration(path))

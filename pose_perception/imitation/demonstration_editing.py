@@ -1,10 +1,11 @@
-"""Demonstrations made ready: without the stillness at both ends, at a fixed rate."""
+"""Demonstrations made ready: without the stillness at both ends, at a fixed rate, without the noise of sensors."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import numpy as np
+from scipy.linalg import solveh_banded
 from scipy.spatial.transform import Rotation
 
 from pose_perception.datatypes import FloatArray
@@ -91,3 +92,43 @@ def resample(demonstration: Demonstration, fps: float) -> Demonstration:
         objects={name: poses(values) for name, values in demo.objects.items()},
         keypoints={name: linear(values) for name, values in demo.keypoints.items()},
     )
+
+
+def smooth(demonstration: Demonstration, cutoff_hz: float) -> Demonstration:
+    """Return a demonstration without fast changes of its joints, such as the noise of sensors; all else stays.
+
+    Penalises third differences (Eilers, A perfect smoother, Analytical Chemistry 75(14), 2003): no delay, and motions
+    of constant acceleration stay as they are, up to both ends.
+
+    Args:
+        demonstration: What was recorded.
+        cutoff_hz: Of changes at this frequency half is left; arms of people hardly move faster than 5 Hz.
+
+    Raises:
+        ConfigurationError: the frequency is not positive.
+    """
+    if not (cutoff_hz > 0 and np.isfinite(cutoff_hz)):
+        raise ConfigurationError(f"the frequency must be positive, got {cutoff_hz}")
+    demo = demonstration
+    step_s = float(np.median(np.diff(demo.times_s)))
+    count = int(np.ceil(demo.duration_s / step_s)) + 1
+    # Slower sensors have nothing to be taken away.
+    if count < 4 or cutoff_hz >= 0.5 / step_s:
+        return demo
+    even = np.linspace(demo.times_s[0], demo.times_s[-1], count)
+    rows = np.stack([np.interp(even, demo.times_s, values) for values in demo.q.T], axis=1)
+    penalty = (2 * np.sin(np.pi * cutoff_hz * (even[1] - even[0]))) ** -6
+    smoothed = solveh_banded(_third_differences(count, penalty), rows)
+    return replace(demo, q=np.stack([np.interp(demo.times_s, even, values) for values in smoothed.T], axis=1))
+
+
+def _third_differences(count: int, penalty: float) -> FloatArray:
+    """Return 1 + penalty D'D of third differences D, upper diagonals with shape (4, count) as `solveh_banded` wants."""
+    coefficients = np.array([-1.0, 3.0, -3.0, 1.0])
+    bands = np.zeros((4, count))
+    for i in range(4):
+        for j in range(i, 4):
+            # Rows r of D have coefficient i at column r + i.
+            bands[3 - (j - i), j : count - 3 + j] += penalty * coefficients[i] * coefficients[j]
+    bands[3] += 1.0
+    return bands

@@ -12,17 +12,22 @@ import numpy as np
 
 from pose_perception.config import Config
 from pose_perception.datatypes import FloatArray, Skeleton
-from pose_perception.errors import InvalidInputError
+from pose_perception.errors import ConfigurationError, InvalidInputError
+from pose_perception.imitation.calibration import CalibrationConfig, CalibrationSession, PersonCalibration
 from pose_perception.imitation.capsules import CapsuleModel
 from pose_perception.imitation.command_guard import CommandGuard
 from pose_perception.imitation.operator_check import OperatorCheck, OperatorConfig, Refusal
 from pose_perception.imitation.retargeting import JointCommand, Retargeter, RetargetingConfig
 from pose_perception.imitation.robot import Robot
+from pose_perception.imitation.steering import WristSteering
 from pose_perception.imitation.supervisor import MOVING, JointReport, Reason, State, Supervisor
 from pose_perception.imitation.supervisor_config import SupervisorConfig
 from pose_perception.imitation.target_filter import TorsoFilter, torso_filter_config
-from pose_perception.imitation.targets import ArmTarget, Mapper, MappingConfig, body_arms
+from pose_perception.imitation.targets import ArmTarget, Calibration, Mapper, MappingConfig, body_arms
 from pose_perception.imitation.workspace import Workspace, WorkspaceConfig
+
+# Counted when somebody begins without it.
+_OTHER_CALIBRATED = "operator is not the one who was calibrated"
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class ImitationConfig(Config):
     retargeting: RetargetingConfig = field(default_factory=RetargetingConfig)
     supervisor: SupervisorConfig = field(default_factory=SupervisorConfig)
     workspace: WorkspaceConfig = field(default_factory=WorkspaceConfig)
+    calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
 
 
 class Status(NamedTuple):
@@ -45,6 +51,7 @@ class Status(NamedTuple):
         operator: Identifier of the person who is followed; empty without one.
         person_age_s: Time since the last believable image of them was taken; infinite without one.
         counts: How often something was refused, held or stopped, by its name.
+        calibrated: Identifier of the person who was calibrated; empty without one.
     """
 
     state: State
@@ -52,6 +59,7 @@ class Status(NamedTuple):
     operator: str
     person_age_s: float
     counts: Mapping[str, int]
+    calibrated: str = ""
 
 
 class Imitator:
@@ -62,6 +70,7 @@ class Imitator:
     Attributes:
         supervisor: Knows the state.
         targets: What the last believable image asks of the arms, by name.
+        calibrated: What corrects the directions of one person; None before somebody was calibrated.
     """
 
     def __init__(self, robot: Robot, capsules: CapsuleModel | None, config: ImitationConfig) -> None:
@@ -73,16 +82,22 @@ class Imitator:
             config: Settings.
 
         Raises:
-            ConfigurationError: the solver is not installed.
+            ConfigurationError: the solver is not installed, or does not fit the robot or the mapping.
         """
         self._robot, self._config = robot, config
         self._mapper = Mapper(robot, config.mapping)
-        sides = {self._mapper.person_side(arm) for arm in robot.arms}
-        self._check = OperatorCheck(config.operator, sorted(sides))
+        if config.mapping.mode == "clutch" and config.retargeting.solver == "closed_form":
+            raise ConfigurationError("the closed form follows bones: mapping.mode clutch needs another solver")
+        self._steering: WristSteering | None = None
+        self._sides = sorted({self._mapper.person_side(arm) for arm in robot.arms})
+        self._check = OperatorCheck(config.operator, self._sides)
+        self.calibrated: PersonCalibration | None = None
+        self._calibration: CalibrationSession | None = None
         self._retargeter = Retargeter(robot, capsules, config.retargeting, Workspace(robot, config.workspace))
         self._guard = CommandGuard(robot, config.retargeting.step_s)
         self._torso = TorsoFilter(torso_filter_config())
         self.supervisor = Supervisor(config.supervisor, robot.lower, robot.upper)
+        self._openings: Mapping[str, float] = {}
         self._people: tuple[float, Sequence[Skeleton], Sequence[str]] | None = None
         self._command: JointCommand | None = None
         self._refusals: Counter[str] = Counter()
@@ -99,7 +114,8 @@ class Imitator:
         supervisor = self.supervisor
         age = now_s - supervisor.person_stamp_s if self._check.operator else math.inf
         counts = supervisor.counts + self._refusals
-        return Status(supervisor.state, supervisor.reason.value, self._check.operator, age, counts)
+        calibrated = "" if self.calibrated is None else self.calibrated.person
+        return Status(supervisor.state, supervisor.reason.value, self._check.operator, age, counts, calibrated)
 
     def take_people(
         self, stamp_s: float, now_s: float, skeletons: Sequence[Skeleton], keypoints: Sequence[str]
@@ -113,6 +129,8 @@ class Imitator:
             keypoints: Names of their keypoints.
         """
         self._people = (stamp_s, skeletons, keypoints)
+        if self._calibration is not None:
+            self._calibration.see(stamp_s, skeletons, keypoints)
         if not self._check.operator:
             return None
         believed = self._check.check(stamp_s, now_s, skeletons, keypoints, self._config.supervisor.hold_after)
@@ -121,9 +139,26 @@ class Imitator:
             return believed
         self.supervisor.see(stamp_s)
         arms = body_arms(self._torso.smooth(stamp_s, believed.person), keypoints)
-        self.targets = self._mapper.targets({side: arms[side] for side in believed.sides})
+        self.targets = (self._steering or self._mapper).targets({side: arms[side] for side in believed.sides})
         self._retargeter.observe(stamp_s, self.targets)
         return None
+
+    def begin_calibration(self, now_s: float, config: CalibrationConfig) -> None:
+        """Watch a person who holds a pose from now on."""
+        self._calibration = CalibrationSession(now_s, config, self._config.operator, self._sides)
+
+    def end_calibration(self, now_s: float) -> bool:
+        """Return whether somebody was calibrated, as is known when the time to watch is over; until then they were not.
+
+        Raises:
+            InvalidInputError: the time is over, and nobody could be calibrated; what was before stays.
+        """
+        session = self._calibration
+        if session is None or not session.is_over(now_s):
+            return False
+        self._calibration = None
+        self.calibrated = PersonCalibration(session.person, session.result())
+        return True
 
     def take_joints(self, stamp_s: float, now_s: float, q: FloatArray, velocity: FloatArray) -> None:
         """Take in what the robot says of itself.
@@ -140,6 +175,10 @@ class Imitator:
         if not math.isfinite(stamp_s):
             raise InvalidInputError(f"joint states need a finite stamp, got {stamp_s}")
         self.supervisor.report(JointReport(min(stamp_s, now_s), np.asarray(q, float), np.asarray(velocity, float)))
+
+    def take_grippers(self, openings: Mapping[str, float]) -> None:
+        """Take in measured openings of grippers by name of the arm, 0 closed to 1 open; what is not in it stays."""
+        self._openings = {**self._openings, **openings}
 
     def take_deadman(self, now_s: float, is_pressed: bool) -> None:
         """Take in the dead-man switch."""
@@ -165,8 +204,12 @@ class Imitator:
             self._check.release()
             return refusal
         assert supervisor.joints is not None
+        self._mapper = Mapper(self._robot, self._config.mapping, self._calibration_of(self._check.operator))
+        if self._config.mapping.mode == "clutch":
+            self._steering = WristSteering(self._robot, self._config.mapping, self._mapper)
         if not self._is_moving:
             self._retargeter.reset(supervisor.joints.q)
+        self._retargeter.reset_grippers(self._openings)
         self._command = None
         return None
 
@@ -182,6 +225,10 @@ class Imitator:
                 # What held the robot may have moved it.
                 self._retargeter.reset(supervisor.joints.q)
                 self._command = None
+            if self._steering is not None and before not in MOVING and supervisor.joints is not None:
+                # Wrists are taken up anew where the robot is told to be; what was asked for before does not count.
+                self._retargeter.let_go()
+                self._steering.restart(supervisor.joints.q if self._command is None else self._command.q)
             self._retargeter.limit_speed(supervisor.speed(now_s))
         elif not self._is_moving:
             self._end_if_disabled()
@@ -222,6 +269,15 @@ class Imitator:
     def stop_path(self, samples: int = 5) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return how the robot comes to rest from the last command: times, joints and velocities, (S,) and (S, n)."""
         return self._retargeter.stop_path(samples)
+
+    def _calibration_of(self, person: str) -> Calibration | None:
+        if self.calibrated is None:
+            return None
+        if self.calibrated.person != person:
+            # Another body, or the same under another name: what was measured is not known to hold.
+            self._refusals[_OTHER_CALIBRATED] += 1
+            return None
+        return self.calibrated.calibration
 
     @property
     def _is_moving(self) -> bool:

@@ -30,6 +30,7 @@ class ReplayReason(enum.Enum):
     DONE = "the motion is over"
     RUNNING = "a replay is running"
     JOINTS_MISSING = "no joint states, or old ones"
+    JOINTS_INVALID = "joint states that are no numbers"
     OUTSIDE_LIMITS = "a joint is outside its limits"
     ALREADY_MOVING = "the robot is moving already"
     BAD_MOTION = "the motion is not one that this robot can make"
@@ -41,7 +42,20 @@ class ReplayReason(enum.Enum):
     DEADMAN_RELEASED = "dead-man switch is released"
     DEADMAN_SILENT = "dead-man switch is silent"
     DEADMAN_NEVER_RELEASED = "dead-man switch was not released since the last time"
+    TOO_LATE = "commands came too late"
+    CONTROLLER = "the controller of the robot ended the motion"
+    CLOCK_SET_BACK = "the clock was set back"
     WRONG_COMMAND = "a command that breaks a limit was stopped"
+
+
+# After these, the robot is unfit to be moved.
+FAULTS = (
+    ReplayReason.JOINTS_MISSING,
+    ReplayReason.JOINTS_INVALID,
+    ReplayReason.OUTSIDE_LIMITS,
+    ReplayReason.NOT_FOLLOWING,
+    ReplayReason.WRONG_COMMAND,
+)
 
 
 @dataclass(frozen=True)
@@ -51,6 +65,9 @@ class ReplayConfig(Config):
     speed_scale: float = option(1.0, "Speed of the motion over that of the recording.", minimum=0.01, maximum=5.0)
     limit_share: float = option(
         0.8, "Part of the robot's velocities and accelerations that is used.", minimum=0.01, maximum=1.0
+    )
+    gripper_speed: float = option(
+        2.0, "Largest speed of grippers, in ways from closed to open per second.", minimum=0.01, maximum=100.0
     )
     step_s: float = option(0.01, "Time between commands, in seconds.", minimum=0.001, maximum=0.1)
     stop_distance_m: float = option(

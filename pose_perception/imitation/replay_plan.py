@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.interpolate import CubicSpline
@@ -16,7 +17,9 @@ from scipy.interpolate import CubicSpline
 from pose_perception.datatypes import FloatArray
 from pose_perception.errors import InvalidInputError
 from pose_perception.imitation.demonstration import Demonstration
+from pose_perception.imitation.replay_config import ReplayReason
 from pose_perception.imitation.robot import Robot, arm_points
+from pose_perception.imitation.stop_check import Clearance
 
 # Largest speed and acceleration of a motion of least jerk over 1 in 1 s.
 _LEAST_JERK_SPEED, _LEAST_JERK_ACCELERATION = 1.875, 10 / math.sqrt(3)
@@ -60,6 +63,22 @@ class ReplayPlan:
     openings: dict[str, FloatArray]
     approach: int
     slowed: float
+
+
+class PreparedReplay(NamedTuple):
+    """What is known before a replay begins.
+
+    Attributes:
+        start: Where the robot was, shape (n,), radians.
+        plan: The commands; None when there are none.
+        refusal: What speaks against them; None when nothing does.
+        detail: More about it, for people.
+    """
+
+    start: FloatArray
+    plan: ReplayPlan | None
+    refusal: ReplayReason | None
+    detail: str
 
 
 def plan_replay(robot: Robot, motion: Demonstration, start: FloatArray, limits: PlanLimits) -> ReplayPlan:
@@ -106,6 +125,11 @@ def plan_replay(robot: Robot, motion: Demonstration, start: FloatArray, limits: 
     whole, velocity = np.vstack([whole, whole[-1:]]), np.vstack([velocity, np.zeros_like(start)])
     openings = {name: np.append(values, values[-1]) for name, values in openings.items()}
     return ReplayPlan(whole[1:], velocity, openings, len(approach), slowed)
+
+
+def reason_of(clearance: Clearance) -> ReplayReason:
+    """Return why a way is not free."""
+    return ReplayReason.OUTSIDE_WORKSPACE if clearance.is_apart else ReplayReason.WOULD_COLLIDE
 
 
 def _approach(robot: Robot, start: FloatArray, end: FloatArray, limits: PlanLimits) -> FloatArray:

@@ -28,9 +28,9 @@ def run_replay(
     commands: list[JointCommand] = []
     velocity = np.zeros_like(start)
     while True:
-        replayer.take_joints(now, q, velocity)
+        replayer.watch.take_joints(now, q, velocity)
         if seen is not None:
-            replayer.take_object(now, seen)
+            replayer.watch.take_object(now, seen)
         if not commands and not replayer.start(now, motion, seen):
             return commands
         command = replayer.step(now)

@@ -13,6 +13,8 @@ from pose_perception.config import Config, option
 from pose_perception.datatypes import FloatArray
 from pose_perception.errors import InvalidInputError
 from pose_perception.imitation.capsules import CapsuleModel
+from pose_perception.imitation.closed_form_solver import ClosedFormSolver
+from pose_perception.imitation.grippers import Grippers
 from pose_perception.imitation.joint_limits import JointLimits, VelocityBounds
 from pose_perception.imitation.least_squares import LeastSquaresSolver
 from pose_perception.imitation.qp import QpConfig, QpSolver
@@ -31,11 +33,18 @@ _STILL = 1e-6
 class RetargetingConfig(Config):
     """How targets become joint commands."""
 
-    solver: str = option("qp", "qp: quadratic program; least_squares: NumPy alone.", choices=("qp", "least_squares"))
+    solver: str = option(
+        "qp",
+        "qp: quadratic program; least_squares: NumPy alone; closed_form: of arms with seven perpendicular axes.",
+        choices=("qp", "least_squares", "closed_form"),
+    )
     step_s: float = option(0.01, "Time between commands, in seconds.", minimum=0.001, maximum=0.1)
     speed_scale: float = option(1.0, "Part of the robot's velocities that is allowed.", minimum=0.01, maximum=1.0)
     stop_distance_m: float = option(
         0.022, "Capsules never come nearer to each other than this, in metres.", minimum=0.0, maximum=0.2
+    )
+    gripper_speed: float = option(
+        2.0, "Largest speed of grippers, in ways from closed to open per second.", minimum=0.01, maximum=100.0
     )
     filter: FilterConfig = field(default_factory=FilterConfig)
     tasks: TaskConfig = field(default_factory=TaskConfig)
@@ -49,7 +58,7 @@ class JointCommand:
     Attributes:
         q: Joints with shape (n,), radians.
         velocity: Shape (n,), rad/s.
-        openings: Of the grippers by name of the arm, 0 closed to 1 open; NaN when unknown.
+        openings: Of the grippers by name of the arm, 0 closed to 1 open; NaN leaves a gripper as it is.
         distance_m: Between the two capsules that are nearest to each other; infinite without capsules.
         is_following: Whether every arm has a target.
         is_braking: Whether what the targets ask for was refused, because the robot could not stop in time.
@@ -102,21 +111,18 @@ class Retargeter:
             workspace: Where tools may be and how fast; None lets them be anywhere.
 
         Raises:
-            ConfigurationError: the solver is not installed.
+            ConfigurationError: the solver is not installed, or does not fit the robot.
         """
         self._robot, self._config, self._workspace = robot, config, workspace
         self._stop_check = StopCheck(robot, capsules, workspace, config.stop_distance_m)
         self._limits = JointLimits(robot, config.step_s, config.speed_scale)
-        self._solver: _Solver = (
-            QpSolver(robot, capsules, config.tasks, config.qp)
-            if config.solver == "qp"
-            else LeastSquaresSolver(robot, config.tasks)
-        )
+        self._solver = _solver(robot, capsules, config)
         self._filters = {name: TargetFilter(config.filter) for name in robot.arms}
+        self._grippers = Grippers(robot, config.step_s, config.gripper_speed)
         self._q, self._velocity = robot.rest.copy(), np.zeros(len(robot.joints))
 
     def reset(self, q: FloatArray) -> None:
-        """Start anew, at rest, where the robot is.
+        """Start anew, at rest, where the robot is; grippers stay as they are commanded.
 
         Args:
             q: Measured joints with shape (n,), radians; outside of the limits by rounding or sag is fine.
@@ -128,6 +134,10 @@ class Retargeter:
             raise InvalidInputError(f"{self._robot.config.name} needs {len(self._q)} finite joints, got {q}")
         self._q, self._velocity = np.array(q, dtype=float), np.zeros_like(self._q)
         self.let_go()
+
+    def reset_grippers(self, measured: Mapping[str, float]) -> None:
+        """Leave grippers as they are until something is wanted of them; `measured` has openings by name of the arm."""
+        self._grippers.forget(measured)
 
     def let_go(self) -> None:
         """Forget the targets: the robot comes to rest."""
@@ -194,8 +204,16 @@ class Retargeter:
         if velocity is None or not is_safe:
             velocity = brake
         self._q, self._velocity = self._q + self._config.step_s * velocity, velocity
-        openings = {name: target.target.opening for name, target in targets.items()}
+        openings = self._grippers.step({name: target.target.opening for name, target in targets.items()})
         is_braking = bool(following) and not is_safe and bool(np.any(np.abs(velocity) > _STILL))
         return JointCommand(
             self._q.copy(), velocity.copy(), openings, distance, len(following) == len(targets), is_braking
         )
+
+
+def _solver(robot: Robot, capsules: CapsuleModel | None, config: RetargetingConfig) -> _Solver:
+    if config.solver == "qp":
+        return QpSolver(robot, capsules, config.tasks, config.qp)
+    if config.solver == "least_squares":
+        return LeastSquaresSolver(robot, config.tasks)
+    return ClosedFormSolver(robot, config.tasks)

@@ -32,6 +32,10 @@ class State(enum.IntEnum):
     ACTIVE = 2
     HOLDING = 3
     FAULT = 4
+    # What moves the robot is a replay, and nothing of a person.
+    APPROACHING = 5
+    REPLAYING = 6
+    STOPPING = 7
 
 
 MOVING = (State.ENABLING, State.ACTIVE)
@@ -182,6 +186,14 @@ class Supervisor:
         """Stop for good: until `reset`."""
         if self.state not in (State.DISABLED, State.FAULT):
             self._go(State.FAULT, reason)
+
+    def latch(self, reason: Reason) -> None:
+        """Take in that a robot which something else moved is unfit to be moved: until `reset`."""
+        self._go(State.FAULT, reason)
+
+    def need_release(self) -> None:
+        """Have the dead-man switch released once more before the next beginning."""
+        self._was_released = False
 
     def reset(self) -> None:
         """Leave a fault."""

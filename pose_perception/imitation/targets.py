@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +23,8 @@ from pose_perception.imitation.robot import Arm, Robot
 _SHORTEST_M = 0.05
 # The mirror of the torso: left and right change places.
 _MIRROR = np.diag([1.0, -1.0, 1.0])
-_POSES = {
+# What may be held for a calibration.
+POSES = {
     # Arms stretched sideways, and arms that hang: directions in the torso by side.
     "t": {"left": (0.0, 1.0, 0.0), "right": (0.0, -1.0, 0.0)},
     "n": {"left": (0.0, 0.0, -1.0), "right": (0.0, 0.0, -1.0)},
@@ -39,6 +40,14 @@ class MappingConfig(Config):
     )
     mirrored: bool = option(
         False, "Whether the robot is the person's mirror image: its left arm follows the right one of the person."
+    )
+    mode: str = option(
+        "directions",
+        "directions: bones point as the person's do; clutch: wrists move as theirs do, from where both are at first.",
+        choices=("directions", "clutch"),
+    )
+    clutch_scale: float = option(
+        1.0, "Motion of the robot's wrists over that of the person's, in mode clutch.", minimum=0.01, maximum=10.0
     )
     use_hands: bool = option(True, "Whether the tool follows the orientation of the palm, where a hand is seen.")
     pinch_closed_m: float = option(
@@ -66,7 +75,7 @@ class ArmTarget:
         forearm: Direction of the forearm, likewise.
         tool: Rotation of the tool with shape (3, 3).
         opening: Of the gripper, 0 closed to 1 open.
-        wrist: Position of the wrist with shape (3,), metres, where it counts instead of the bones (see `Clutch`).
+        wrist: Position of the wrist with shape (3,), metres, where it counts instead of the bones (see `steering.py`).
     """
 
     upper: FloatArray | None = None
@@ -152,26 +161,33 @@ class Mapper:
             return self._config.person_arm
         return {"left": "right", "right": "left"}[arm] if self._config.mirrored else arm
 
+    def turn(self, arm: str) -> FloatArray:
+        """Return what turns vectors of the person, in the torso, into the robot's base for an arm, shape (3, 3)."""
+        turn = np.eye(3)
+        if self._calibration is not None:
+            turn = self._calibration.turns.get(self.person_side(arm), turn)
+        if self._config.mirrored:
+            turn = _MIRROR @ turn
+        return self._robot.base_from_torso @ turn
+
+    def palm(self, arm: str, body: BodyArm) -> FloatArray | None:
+        """Return the rotation of a palm in the robot's base, shape (3, 3); None when it is not seen or not wanted."""
+        if body.palm is None or not self._config.use_hands:
+            return None
+        # A mirrored palm has its y axis reversed: the image of a right hand is a left one, whose axes are such.
+        return self.turn(arm) @ body.palm @ (_MIRROR if self._config.mirrored else np.eye(3))
+
+    def opening(self, body: BodyArm) -> float:
+        """Return the opening of a gripper, 0 closed to 1 open; NaN when no pinch is seen."""
+        closed, opened = self._config.pinch_closed_m, self._config.pinch_open_m
+        return float(np.clip((body.pinch - closed) / (opened - closed), 0.0, 1.0))
+
     def _target(self, arm: Arm, body: BodyArm | None) -> ArmTarget:
         if body is None:
             return ArmTarget()
-        turn = np.eye(3)
-        side = self.person_side(arm.name)
-        if self._calibration is not None:
-            turn = self._calibration.turns.get(side, turn)
-        if self._config.mirrored:
-            turn = _MIRROR @ turn
-        turn = self._robot.base_from_torso @ turn
-        tool = None
-        if body.palm is not None and self._config.use_hands:
-            # A mirrored palm has its y axis reversed: the image of a right hand is a left one, whose axes are such.
-            palm = turn @ body.palm @ (_MIRROR if self._config.mirrored else np.eye(3))
-            tool = palm @ arm.palm_from_tool
-        return ArmTarget(_direction(turn, body.upper), _direction(turn, body.forearm), tool, self._opening(body.pinch))
-
-    def _opening(self, pinch: float) -> float:
-        closed, opened = self._config.pinch_closed_m, self._config.pinch_open_m
-        return float(np.clip((pinch - closed) / (opened - closed), 0.0, 1.0))
+        turn, palm = self.turn(arm.name), self.palm(arm.name, body)
+        tool = None if palm is None else palm @ arm.palm_from_tool
+        return ArmTarget(_direction(turn, body.upper), _direction(turn, body.forearm), tool, self.opening(body))
 
 
 def target_points(arm: Arm, target: ArmTarget, shoulder: FloatArray) -> TargetPoints:
@@ -197,10 +213,10 @@ def calibrate(frames: Sequence[Mapping[str, BodyArm]], pose: str) -> Calibration
     Raises:
         ConfigurationError: the pose has another name, or no frame shows a whole arm.
     """
-    if pose not in _POSES:
-        raise ConfigurationError(f"calibration pose must be one of {', '.join(_POSES)}; got {pose!r}")
+    if pose not in POSES:
+        raise ConfigurationError(f"calibration pose must be one of {', '.join(POSES)}; got {pose!r}")
     turns, lengths = {}, {}
-    for side, direction in _POSES[pose].items():
+    for side, direction in POSES[pose].items():
         arms = [frame[side] for frame in frames if side in frame]
         bones = np.array([(a.upper, a.forearm) for a in arms if a.upper is not None and a.forearm is not None])
         if not len(bones):
@@ -211,52 +227,6 @@ def calibrate(frames: Sequence[Mapping[str, BodyArm]], pose: str) -> Calibration
     if not turns:
         raise ConfigurationError("no frame shows a whole arm: calibration needs shoulder, elbow and wrist of one side")
     return Calibration(turns, lengths)
-
-
-class Clutch:
-    """Wrist motion relative to where it was when the clutch closed: the second way to steer a robot.
-
-    The wrist of the robot moves from where it was then as the wrist of the person does, times a scale, and turns as the
-    palm does: position home + s (p - p0), rotation (R R0⁻¹) home.
-    """
-
-    def __init__(self, scale: float = 1.0) -> None:
-        """Start open.
-
-        Args:
-            scale: Motion of the robot's wrist over that of the person's.
-
-        Raises:
-            ConfigurationError: the scale is not positive.
-        """
-        if not (scale > 0 and math.isfinite(scale)):
-            raise ConfigurationError(f"clutch scale must be positive, got {scale}")
-        self._scale = scale
-        self._latched: tuple[FloatArray, FloatArray | None, FloatArray, FloatArray] | None = None
-
-    def close(self, wrist: FloatArray, palm: FloatArray | None, home: FloatArray, home_tool: FloatArray) -> None:
-        """Latch the references.
-
-        Args:
-            wrist: Of the person in the axes of the robot's base, shape (3,), metres.
-            palm: Rotation of the palm in the same axes, shape (3, 3); None leaves the tool's orientation alone.
-            home: Wrist of the robot in the base, shape (3,), metres.
-            home_tool: Rotation of its tool, shape (3, 3).
-        """
-        self._latched = (wrist.copy(), None if palm is None else palm.copy(), home.copy(), home_tool.copy())
-
-    def open(self) -> None:
-        """Let go: there are no targets until it closes again."""
-        self._latched = None
-
-    def target(self, wrist: FloatArray | None, palm: FloatArray | None, opening: float = math.nan) -> ArmTarget:
-        """Return the target for where the person's wrist is now; an empty one while the clutch is open."""
-        if self._latched is None:
-            return ArmTarget()
-        wrist_0, palm_0, home, home_tool = self._latched
-        position = None if wrist is None else home + self._scale * (wrist - wrist_0)
-        tool = None if palm is None or palm_0 is None else palm @ palm_0.T @ home_tool
-        return replace(ArmTarget(), wrist=position, tool=tool, opening=opening)
 
 
 def _bone(start: FloatArray, end: FloatArray, torso_from_camera: FloatArray) -> FloatArray | None:

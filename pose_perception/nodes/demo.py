@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import argparse
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pose_perception.errors import ConfigurationError
 from pose_perception.human.estimators.options import add_estimator_options, estimation_config
+from pose_perception.imitation.robot_config import load_config, robot_names
 
 _SIMULATED_S = 30.0
 _DEFAULT_RATE_HZ = 15.0
+# Its arms can do nearly all that a person's do.
+_DEFAULT_ROBOT = "g1"
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class DemoPlan:
         compressed: Whether colour comes as JPEG.
         waits: Whether the camera begins when everybody listens.
         duration_s: How long to measure; None until the camera or the user ends it.
+        robot: Name of a simulated robot that imitates the nearest person; empty for none.
     """
 
     title: str
@@ -42,6 +46,7 @@ class DemoPlan:
     compressed: bool = False
     waits: bool = False
     duration_s: float | None = None
+    robot: str = ""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -60,6 +65,14 @@ def add_parser(subparsers: Any) -> None:
         help=f"seconds to measure; 0 is until Ctrl-C (default: a recording once, {_SIMULATED_S:g} s of simulation)",
     )
     parser.add_argument("--headless", action="store_true", help="print the table at the end only")
+    parser.add_argument(
+        "--imitation",
+        nargs="?",
+        const=_DEFAULT_ROBOT,
+        default="",
+        metavar="ROBOT",
+        help=f"a simulated robot imitates the nearest person: {', '.join(robot_names())} ({_DEFAULT_ROBOT})",
+    )
     add_estimator_options(parser)
     parser.add_argument("--rate", type=float, metavar="HZ", help=f"images a second (default {_DEFAULT_RATE_HZ:g})")
     parser.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="for picture, recording and logs")
@@ -72,12 +85,14 @@ def run(args: argparse.Namespace) -> int:
     """Run the demo.
 
     Returns:
-        0, or 1 when nobody was seen or a node failed.
+        0, or 1 when nobody was seen, a node failed, or a robot followed nobody.
 
     Raises:
         PosePerceptionError: the arguments make no sense, or a recording cannot be used.
     """
-    plan = make_plan(args)
+    plan = replace(make_plan(args), robot=args.imitation)
+    if plan.robot:
+        load_config(plan.robot)
     try:
         from pose_perception.ros.session import run_session
     except ImportError as error:

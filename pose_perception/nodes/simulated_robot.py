@@ -19,9 +19,10 @@ from trajectory_msgs.msg import JointTrajectory
 
 from pose_perception.config import Config, option
 from pose_perception.errors import InvalidInputError
+from pose_perception.imitation.grippers import grippers_of
 from pose_perception.imitation.joint_path import SimulatedJoints
 from pose_perception.imitation.robot import load_robot
-from pose_perception.imitation.robot_config import description_path
+from pose_perception.imitation.robot_config import GripperConfig, description_path
 from pose_perception.ros.conversions import (
     JointValues,
     header_message,
@@ -37,6 +38,8 @@ from pose_perception.ros.process import run_node
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 # Longer than this the node was asleep, or its clock was set; the joints do not catch up.
 _LONGEST_STEP_S = 0.1
+# Time in which a gripper closes at full speed, and that sets its acceleration, seconds.
+_GRIPPER_S, _GRIPPER_START_S = 0.4, 0.2
 
 
 @dataclass(frozen=True)
@@ -52,13 +55,15 @@ class SimulatedRobotNode(Node):
     """Takes `joint_trajectory` and `commands`, and publishes `joint_states` and `robot_description`.
 
     A trajectory replaces the last one when it arrives, and leads on from where that would be, as it is with a joint
-    trajectory controller. Velocities and accelerations stay within the limits of the robot.
+    trajectory controller. Velocities and accelerations stay within the limits of the robot. Each gripper takes the same
+    below `<arm>_gripper`, and begins open.
 
     Args:
         options: Passed to `rclpy.node.Node`.
 
     Attributes:
-        joints: Where they are.
+        joints: Where those of the arms are.
+        grippers: The joint of each gripper, by name of the arm.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -66,19 +71,18 @@ class SimulatedRobotNode(Node):
         config = ConfigParameters(self, SimulatedRobotConfig).read()
         robot = load_robot(config.robot)
         self._delay_s, self._counters = config.delay, Counters(self.get_logger())
-        self._names = (*robot.joints, *robot.config.locked)
+        grippers = grippers_of(robot)
+        self._names = (*robot.joints, *robot.config.locked, *(gripper.joint for gripper in grippers.values()))
         self._locked = np.array(list(robot.config.locked.values()))
-        self._arm_joints = robot.joints
         self.joints = SimulatedJoints(robot.rest, robot.velocity, robot.acceleration)
+        self.grippers = {name: _gripper(gripper) for name, gripper in grippers.items()}
         self._waiting: deque[tuple[float, Callable[[], None]]] = deque()
         self._states = self.create_publisher(JointState, "joint_states", 10)
         self._description = self.create_publisher(String, "robot_description", _LATCHED)
         self._description.publish(text_message(description_path(robot.config.urdf).read_text()))
-        for kind, topic, react in (
-            (JointTrajectory, "joint_trajectory", self._on_trajectory),
-            (Float64MultiArray, "commands", self._on_positions),
-        ):
-            self.create_subscription(kind, topic, partial(self._receive, react), 10)
+        self._listen("", self.joints, robot.joints)
+        for name, gripper in grippers.items():
+            self._listen(f"{name}_gripper/", self.grippers[name], (gripper.joint,))
         self._last_s = self._now_s()
         self._timer = self.create_timer(1 / config.rate_hz, self._step)
 
@@ -91,11 +95,20 @@ class SimulatedRobotNode(Node):
         except InvalidInputError as error:
             self._counters.drop("command unusable", str(error))
 
-    def _on_trajectory(self, message: JointTrajectory) -> Callable[[], None]:
-        return partial(self.joints.follow, path_from_message(message, self._arm_joints))
+    def _listen(self, prefix: str, joints: SimulatedJoints, names: tuple[str, ...]) -> None:
+        """Have some joints follow the topics of their controller."""
 
-    def _on_positions(self, message: Float64MultiArray) -> Callable[[], None]:
-        return partial(self.joints.go, positions_from_message(message, len(self._arm_joints)))
+        def on_trajectory(message: JointTrajectory) -> Callable[[], None]:
+            return partial(joints.follow, path_from_message(message, names))
+
+        def on_positions(message: Float64MultiArray) -> Callable[[], None]:
+            return partial(joints.go, positions_from_message(message, len(names)))
+
+        for kind, topic, react in (
+            (JointTrajectory, "joint_trajectory", on_trajectory),
+            (Float64MultiArray, "commands", on_positions),
+        ):
+            self.create_subscription(kind, f"{prefix}{topic}", partial(self._receive, react), 10)
 
     def _step(self) -> None:
         now_s = self._now_s()
@@ -110,16 +123,24 @@ class SimulatedRobotNode(Node):
             command()
         self._advance(end_s, now_s)
         self._last_s = now_s
-        q = np.concatenate([self.joints.q, self._locked])
-        velocity = np.concatenate([self.joints.velocity, np.zeros_like(self._locked)])
+        grippers = self.grippers.values()
+        q = np.concatenate([self.joints.q, self._locked, *(gripper.q for gripper in grippers)])
+        still = np.zeros_like(self._locked)
+        velocity = np.concatenate([self.joints.velocity, still, *(gripper.velocity for gripper in grippers)])
         header = header_message(round(now_s * 1e9), "")
         self._states.publish(robot_state_message(JointValues(self._names, q, velocity), header))
 
     def _advance(self, from_s: float, to_s: float) -> float:
         """Move the joints to a time, if it is later; return the later one."""
         if to_s > from_s:
-            self.joints.step(to_s - from_s)
+            for joints in (self.joints, *self.grippers.values()):
+                joints.step(to_s - from_s)
         return max(from_s, to_s)
+
+
+def _gripper(config: GripperConfig) -> SimulatedJoints:
+    way = np.array([abs(config.open - config.closed)])
+    return SimulatedJoints(np.array([config.open]), way / _GRIPPER_S, way / _GRIPPER_START_S**2)
 
 
 def main() -> int:

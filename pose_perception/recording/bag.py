@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from mcap.exceptions import McapError
+from mcap.exceptions import EndOfFile, McapError
 from mcap.reader import McapReader, NonSeekingReader, SeekingReader
 from mcap.records import Channel, Schema
 from mcap_ros2.decoder import DecoderFactory
@@ -16,6 +16,10 @@ from pose_perception.errors import InvalidInputError
 
 # What the reader raises on a damaged file, by the place of the damage.
 _DAMAGE = (McapError, struct.error, EOFError, KeyError, OSError, RuntimeError, ValueError)
+
+
+class BagCutOffError(InvalidInputError):
+    """A bag ends too early, as one does whose recorder was killed; what lies before the end is whole."""
 
 
 class BagMessage(NamedTuple):
@@ -154,7 +158,8 @@ def _read(file: Path, topics: set[str] | None) -> Iterator[tuple[Schema, Channel
                 yield item
                 count += 1
         except _DAMAGE as error:
-            raise InvalidInputError(
+            kind = BagCutOffError if isinstance(error, EndOfFile) else InvalidInputError
+            raise kind(
                 f"{file} is cut off or damaged after {count} messages ({error!r}); `mcap recover` repairs it"
             ) from error
 

@@ -6,14 +6,21 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from geometry_msgs.msg import PoseStamped
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, String
 
 from pose_perception.errors import InvalidInputError
+from pose_perception.imitation.grippers import measured_openings
 from pose_perception.msg import SkeletonArray
-from pose_perception.ros.conversions import joint_values_from_message, skeletons_from_message, stamp_ns
+from pose_perception.ros.conversions import (
+    joint_values_from_message,
+    matrix_from_pose,
+    skeletons_from_message,
+    stamp_ns,
+)
 from pose_perception.ros.counters import Counters
 from pose_perception.ros.imitation_control import ImitationControl
 from pose_perception.ros.joint_reader import JointReader
@@ -57,6 +64,7 @@ class ImitationInput:
         monitor: Where messages are counted.
         needs_joints: Whether nothing works without joint states.
         needs_deadman: Whether nothing works without the dead-man switch.
+        on_message: Called with the topic and each message that came.
     """
 
     def __init__(
@@ -67,13 +75,16 @@ class ImitationInput:
         monitor: TopicMonitor,
         needs_joints: bool,
         needs_deadman: bool,
+        on_message: Callable[[str, Any], None],
     ) -> None:
         self._node, self._control, self._counters, self._monitor = node, control, counters, monitor
+        self._on_message = on_message
         self._reader = JointReader(control.imitator.robot.joints)
         control.on_new_robot = self._forget
         self._subscriptions = [
             self._subscribe(SkeletonArray, "skeletons", self._on_skeletons, "skeletons unusable", True),
             self._subscribe(JointState, "joint_states", self._on_joints, "joint states unusable", needs_joints),
+            self._subscribe(PoseStamped, "~/object", self._on_object, "object unusable", False),
             self._subscribe(Bool, "~/deadman", self._on_deadman, "dead-man switch unusable", needs_deadman),
         ]
 
@@ -89,6 +100,7 @@ class ImitationInput:
 
     def _receive(self, topic: str, react: Callable[[Any], None], reason: str, message: Any) -> None:
         self._monitor.received(topic)
+        self._on_message(topic, message)
         try:
             react(message)
         except InvalidInputError as error:
@@ -106,11 +118,20 @@ class ImitationInput:
         if stamp == 0:
             self._counters.note("joint states without stamp", "the time of their arrival counts")
         stamp_s = now_s if stamp == 0 else min(stamp * 1e-9, now_s)
-        report = self._reader.read(stamp_s, joint_values_from_message(message))
+        values = joint_values_from_message(message)
+        self._control.take_grippers(measured_openings(self._control.imitator.robot, values.names, values.positions))
+        report = self._reader.read(stamp_s, values)
         if report is not None:
             self._control.take_joints(report)
         elif missing := self._reader.missing():
             self._counters.note("joint states incomplete", f"nothing yet of {', '.join(missing)}")
+
+    def _on_object(self, message: PoseStamped) -> None:
+        base = self._control.imitator.robot.config.base
+        if message.header.frame_id.lstrip("/") != base:
+            raise InvalidInputError(f"its frame is {message.header.frame_id!r}, not {base!r}")
+        pose = matrix_from_pose(message.pose)
+        self._control.replays.take_object(min(stamp_ns(message.header) * 1e-9, self._control.now()), pose)
 
     def _on_deadman(self, message: Bool) -> None:
         self._control.take_deadman(message.data)

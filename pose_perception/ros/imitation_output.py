@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from rclpy.lifecycle import LifecycleNode
@@ -14,9 +15,11 @@ from visualization_msgs.msg import MarkerArray
 
 from pose_perception.config import Config, option
 from pose_perception.errors import ConfigurationError
+from pose_perception.imitation.grippers import grippers_of, position_at
 from pose_perception.imitation.imitator import Imitator, Status
-from pose_perception.imitation.joint_path import stopping_path
+from pose_perception.imitation.joint_path import JointPath
 from pose_perception.imitation.retargeting import JointCommand
+from pose_perception.imitation.robot import Robot
 from pose_perception.msg import ImitationStatus
 from pose_perception.ros.conversions import (
     JointValues,
@@ -67,57 +70,105 @@ class RobotOutputConfig(Config):
 class ImitationOutput:
     """Publishers of commands, preview, status and markers; a topic of commands exists only when it is asked for.
 
+    Each gripper has a topic of its own, as it has a controller of its own on most robots.
+
     Args:
         node: Owner of the publishers, which work while it is active.
+        robot: Whose arms and grippers are commanded.
         output: How the robot is commanded.
         step_s: Time between commands, seconds.
+
+    Attributes:
+        on_message: Called with the topic and each message that was published; None when nobody wants them.
     """
 
-    def __init__(self, node: LifecycleNode, output: str, step_s: float) -> None:
+    def __init__(self, node: LifecycleNode, robot: Robot, output: str, step_s: float) -> None:
         self._node, self._step_s = node, step_s
+        self._joints, self._grippers = robot.joints, grippers_of(robot)
+        self.on_message: Callable[[str, Any], None] | None = None
         self._preview = node.create_lifecycle_publisher(JointState, "~/preview", 10)
         self._status = node.create_lifecycle_publisher(ImitationStatus, "~/status", 10)
         self._markers = node.create_lifecycle_publisher(MarkerArray, "~/markers", 10)
-        self._trajectory = self._positions = None
-        if output == TRAJECTORY:
-            self._trajectory = node.create_lifecycle_publisher(JointTrajectory, "~/joint_trajectory", 10)
-        elif output == POSITIONS:
-            self._positions = node.create_lifecycle_publisher(Float64MultiArray, "~/commands", 10)
+        self._has_positions = output == POSITIONS
+        self._arms: Any = None
+        self._gripper_topics: dict[str, Any] = {}
+        if output != PREVIEW:
+            kind, topic = (
+                (JointTrajectory, "joint_trajectory") if output == TRAJECTORY else (Float64MultiArray, "commands")
+            )
+            self._arms = node.create_lifecycle_publisher(kind, f"~/{topic}", 10)
+            self._gripper_topics = {
+                name: node.create_lifecycle_publisher(kind, f"~/{name}_gripper/{topic}", 10) for name in self._grippers
+            }
 
     @property
     def has_stop_path(self) -> bool:
         """Whether each command tells how to come to rest, should no other follow."""
-        return self._positions is None
+        return not self._has_positions
 
-    def command(self, imitator: Imitator, command: JointCommand, time_ns: int) -> None:
-        """Publish a command, and after it the way to rest."""
-        joints = imitator.robot.joints
-        if self._trajectory is not None:
-            path = stopping_path(self._step_s, *imitator.stop_path())
-            self._trajectory.publish(joint_trajectory_message(joints, path))
-        if self._positions is not None:
-            self._positions.publish(positions_message(command.q))
-        self._preview.publish(
-            robot_state_message(JointValues(joints, command.q, command.velocity), header_message(time_ns, ""))
-        )
+    def command(self, command: JointCommand, path: JointPath, time_ns: int, is_told: bool = False) -> None:
+        """Publish a command.
+
+        Args:
+            command: What the robot shall do next.
+            path: It, and how the robot comes to rest after it.
+            time_ns: Now, nanoseconds.
+            is_told: Whether the controller of the arms knows of it already.
+        """
+        if self._arms is not None and not is_told:
+            message = (
+                positions_message(command.q) if self._has_positions else joint_trajectory_message(self._joints, path)
+            )
+            self._publish(self._arms, message)
+        positions = {
+            name: position_at(self._grippers[name], opening)
+            for name, opening in command.openings.items()
+            if np.isfinite(opening)
+        }
+        for name, position in positions.items():
+            if name in self._gripper_topics:
+                self._publish(self._gripper_topics[name], self._gripper_message(name, position))
+        names = (*self._joints, *(self._grippers[name].joint for name in positions))
+        q = np.append(command.q, list(positions.values()))
+        velocity = np.append(command.velocity, np.full(len(positions), np.nan))
+        message = robot_state_message(JointValues(names, q, velocity), header_message(time_ns, ""))
+        self._publish(self._preview, message)
 
     def status(
-        self, imitator: Imitator, status: Status, command: JointCommand | None, counts: Mapping[str, int], time_ns: int
+        self,
+        imitator: Imitator,
+        status: Status,
+        command: JointCommand | None,
+        counts: Mapping[str, int],
+        time_ns: int,
+        recording: str,
     ) -> None:
-        """Publish the status and, while somebody listens, the targets."""
+        """Publish the status and, while somebody listens or records, the targets."""
         base = imitator.robot.config.base
         header = header_message(time_ns, base)
         distance = float("nan") if command is None else command.distance_m
         is_following = command is not None and command.is_following
-        self._status.publish(imitation_status_message(status, distance, is_following, counts, header))
-        if self._markers.get_subscription_count():
+        self._publish(self._status, imitation_status_message(status, distance, is_following, counts, recording, header))
+        if recording or self._markers.get_subscription_count():
             joints = imitator.supervisor.joints
             q = imitator.robot.rest if joints is None else joints.q
             targets = imitator.targets if status.operator else {}
-            self._markers.publish(target_markers_message(imitator.robot, q, targets, header))
+            self._publish(self._markers, target_markers_message(imitator.robot, q, targets, header))
 
     def destroy(self) -> None:
         """Remove the publishers."""
-        for publisher in (self._preview, self._status, self._markers, self._trajectory, self._positions):
+        for publisher in (self._preview, self._status, self._markers, self._arms, *self._gripper_topics.values()):
             if publisher is not None:
                 self._node.destroy_lifecycle_publisher(publisher)
+
+    def _gripper_message(self, name: str, position: float) -> JointTrajectory | Float64MultiArray:
+        if self._has_positions:
+            return positions_message(np.array([position]))
+        # Straight to where it shall be next, and no farther.
+        path = JointPath(np.array([self._step_s]), np.array([[position]]), np.full((1, 1), np.nan))
+        return joint_trajectory_message([self._grippers[name].joint], path)
+
+    def _publish(self, publisher: Any, message: Any) -> None:
+        publisher.publish(message)
+        if self.on_message is not None:
+            self.on_message(publisher.topic_name, message)

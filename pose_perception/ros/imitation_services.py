@@ -1,28 +1,46 @@
-"""How imitation is switched: `~/enable`, `~/pause` and `~/reset`."""
+"""How imitation is switched: `~/enable`, `~/pause`, `~/reset`, `~/calibrate`, `~/record` and `~/replay`."""
 
 from __future__ import annotations
 
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 from std_srvs.srv import SetBool, Trigger
 
+from pose_perception.errors import ConfigurationError, InvalidInputError
 from pose_perception.imitation.supervisor import MOVING, State
 from pose_perception.ros.imitation_control import ImitationControl
+from pose_perception.ros.imitation_recording import DemonstrationRecorder
+from pose_perception.ros.imitation_replay import MotionConfig
+from pose_perception.ros.parameters import ConfigParameters
 
 
 class ImitationServices:
-    """Answers at once; `message` names what speaks against a request.
+    """Answers requests; `message` names what speaks against one.
 
     Args:
         node: Owner of the services.
         control: Owner of the core.
+        recorder: Of demonstrations.
+        motion: Parameters that say what is replayed.
     """
 
-    def __init__(self, node: Node, control: ImitationControl) -> None:
-        self._node, self._control = node, control
+    def __init__(
+        self,
+        node: Node,
+        control: ImitationControl,
+        recorder: DemonstrationRecorder,
+        motion: ConfigParameters[MotionConfig],
+    ) -> None:
+        self._node, self._control, self._recorder, self._motion = node, control, recorder, motion
+        # While an answer waits for something, control goes on.
+        waiting = ReentrantCallbackGroup()
         self._services = [
             node.create_service(SetBool, "~/enable", self._enable),
             node.create_service(SetBool, "~/pause", self._pause),
             node.create_service(Trigger, "~/reset", self._reset),
+            node.create_service(Trigger, "~/calibrate", self._calibrate, callback_group=waiting),
+            node.create_service(SetBool, "~/record", self._record, callback_group=waiting),
+            node.create_service(Trigger, "~/replay", self._replay, callback_group=waiting),
         ]
 
     def destroy(self) -> None:
@@ -31,18 +49,21 @@ class ImitationServices:
             self._node.destroy_service(service)
 
     def _enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-        supervisor = self._control.imitator.supervisor
         if request.data:
             refusal = self._control.enable()
             response.success, response.message = not refusal, refusal or "enabled"
         else:
-            supervisor.disable()
+            self._control.disable()
             response.success, response.message = True, self._state()
         return response
 
     def _pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         supervisor = self._control.imitator.supervisor
-        if supervisor.state not in (*MOVING, State.HOLDING):
+        if request.data and self._control.replays.is_moving:
+            # A replay does not go on from the midst of a motion.
+            self._control.disable()
+            response.success, response.message = True, self._state()
+        elif supervisor.state not in (*MOVING, State.HOLDING):
             response.success, response.message = False, f"nothing to pause: {self._state()}"
         elif request.data:
             supervisor.hold()
@@ -53,12 +74,71 @@ class ImitationServices:
         return response
 
     def _reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        supervisor = self._control.imitator.supervisor
-        response.success = supervisor.state == State.FAULT
-        supervisor.reset()
-        response.message = self._state()
+        imitator = self._control.imitator
+        if imitator.supervisor.state == State.FAULT:
+            imitator.supervisor.reset()
+            response.success, response.message = True, self._state()
+        elif imitator.supervisor.state == State.DISABLED and imitator.calibrated is not None:
+            imitator.calibrated = None
+            response.success, response.message = True, "the calibration is forgotten"
+        else:
+            response.success, response.message = False, self._state()
         return response
 
+    async def _calibrate(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        answer = self._control.calibrate()
+        refusal = answer if isinstance(answer, str) else await answer
+        calibrated = self._control.status().calibrated
+        response.success, response.message = not refusal, refusal or f"{calibrated} is calibrated"
+        return response
+
+    async def _record(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        if request.data:
+            try:
+                response.success, response.message = True, f"recording to {self._recorder.start()}"
+            except InvalidInputError as error:
+                response.success, response.message = False, str(error)
+            return response
+        bag = self._recorder.end()
+        if bag is None:
+            response.success, response.message = False, "nothing is recorded"
+            return response
+        error = await bag.finished
+        response.success, response.message = not error, error or f"recorded to {bag.path}"
+        return response
+
+    async def _replay(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        try:
+            config = self._motion.read()
+        except ConfigurationError as error:
+            response.success, response.message = False, str(error)
+            return response
+        finally:
+            # For the next replay it may be another motion.
+            self._motion.release()
+        refusal = await self._begin_replay(config)
+        response.success, response.message = not refusal, refusal or self._state()
+        return response
+
+    async def _begin_replay(self, config: MotionConfig) -> str:
+        """Begin a replay as soon as it is planned; return what speaks against it, empty when nothing does."""
+        control, replays = self._control, self._control.replays
+        refusal = control.replay_refusal()
+        if refusal:
+            return refusal
+        prepared = replays.prepare(control.now(), config)
+        if isinstance(prepared, str):
+            return prepared
+        try:
+            plan = await prepared
+        finally:
+            replays.drop()
+        # Meanwhile a fault may have come, or another description of the robot.
+        refusal = control.replay_refusal()
+        if refusal or replays is not control.replays:
+            return refusal or "the robot has changed"
+        return replays.begin(control.now(), plan)
+
     def _state(self) -> str:
-        supervisor = self._control.imitator.supervisor
-        return f"{supervisor.state.name.lower()}: {supervisor.reason.value}"
+        status = self._control.status()
+        return f"{status.state.name.lower()}: {status.reason}"

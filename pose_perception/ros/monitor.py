@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
+import numpy.typing as npt
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -59,6 +61,7 @@ class Monitor(Node):
         statistics: The measures.
         first_result_s: `time.monotonic()` at the first result with a person in it; None before.
         status: What the perception node says about itself.
+        on_people: Called with each result: its image, None when that is not there any more, and the people.
     """
 
     def __init__(self, recording: BagWriter, compressed: bool = False, **options: Any) -> None:
@@ -66,6 +69,7 @@ class Monitor(Node):
         self.statistics = StreamStatistics()
         self.first_result_s: float | None = None
         self.status = "no diagnostics yet"
+        self.on_people: Callable[[Image | CompressedImage | None, list[Skeleton], SkeletonArray], None] | None = None
         self._recording = recording
         self._images: OrderedDict[int, Image | CompressedImage] = OrderedDict()
         self._picture: tuple[int, Image | CompressedImage, SkeletonArray] | None = None
@@ -101,10 +105,16 @@ class Monitor(Node):
         if self._picture is None:
             return False
         _, image, message = self._picture
-        drawn = draw_skeletons(
-            color_from_message(image), skeletons_from_message(message), _TOPOLOGIES[message.topology], self._camera
-        )
+        drawn = self.draw(image, skeletons_from_message(message), message.topology)
         return cv2.imwrite(str(path), cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
+
+    def draw(self, image: Image | CompressedImage, people: list[Skeleton], topology: str) -> npt.NDArray[np.uint8]:
+        """Return an RGB image with people drawn into it, whose keypoints are those of a topology."""
+        return draw_skeletons(color_from_message(image), people, _TOPOLOGIES[topology], self._camera)
+
+    def record(self, topic: str, message: object) -> None:
+        """Write a message into the recording."""
+        self._recording.write(topic, message, self.get_clock().now().nanoseconds)
 
     def _subscribe(self, kind: type, topic: str, react: Callable[[str, Any], None], qos: QoSProfile) -> None:
         self.create_subscription(kind, topic, partial(react, self.resolve_topic_name(topic)), qos)
@@ -114,20 +124,20 @@ class Monitor(Node):
         if len(self._images) > _IMAGES_KEPT:
             self._images.popitem(last=False)
         if isinstance(message, CompressedImage):
-            self._record(topic, message)
+            self.record(topic, message)
         else:
-            self._record(f"{topic}/compressed", compressed_color_message(color_from_message(message), message.header))
+            self.record(f"{topic}/compressed", compressed_color_message(color_from_message(message), message.header))
 
     def _on_camera(self, topic: str, message: CameraInfo) -> None:
         self._image_counts.add_sent(stamp_ns(message.header))
         with contextlib.suppress(InvalidInputError):
             self._camera = camera_from_info(message)
-        self._record(topic, message)
+        self.record(topic, message)
 
     def _on_truth(self, topic: str, message: SkeletonArray) -> None:
         people = skeletons_from_message(message)
         self.statistics.add_truth(stamp_ns(message.header), people, message.keypoint_names)
-        self._record(topic, message)
+        self.record(topic, message)
 
     def _on_skeletons(self, topic: str, message: SkeletonArray) -> None:
         received_ns, stamp = self.get_clock().now().nanoseconds, stamp_ns(message.header)
@@ -137,7 +147,9 @@ class Monitor(Node):
         if people and self.first_result_s is None:
             self.first_result_s = time.monotonic()
         self._keep_picture(stamp, people, message)
-        self._record(topic, message)
+        if self.on_people is not None:
+            self.on_people(self._images.get(stamp), people, message)
+        self.record(topic, message)
 
     def _keep_picture(self, stamp: int, people: list[Skeleton], message: SkeletonArray) -> None:
         image = self._images.get(stamp)
@@ -150,7 +162,4 @@ class Monitor(Node):
                 self.status = status.message
                 values = {pair.key: pair.value for pair in status.values}
                 self._counts = {key.removeprefix(_COUNT): int(values[key]) for key in values if key.startswith(_COUNT)}
-        self._record(topic, message)
-
-    def _record(self, topic: str, message: object) -> None:
-        self._recording.write(topic, message, self.get_clock().now().nanoseconds)
+        self.record(topic, message)

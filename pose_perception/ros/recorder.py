@@ -24,12 +24,16 @@ class BagWriter:
 
     Args:
         path: The file; its folder is made when there is none, and an older file is replaced.
+        chunk_bytes: Messages reach the file in pieces of this size; what was not written yet is lost with the process.
+
+    Raises:
+        OSError: the file cannot be written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, chunk_bytes: int = 1 << 20) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._stream = path.open("wb")
-        self._writer = Writer(self._stream, compression=CompressionType.ZSTD)
+        self._writer = Writer(self._stream, chunk_bytes, CompressionType.ZSTD)
         self._writer.start(profile="ros2", library="pose_perception")
         self._schemas: dict[str, int] = {}
         self._channels: dict[str, int] = {}
@@ -42,9 +46,24 @@ class BagWriter:
             message: Any ROS message; all messages of a topic have the same type.
             time_ns: When it was received, nanoseconds since 1970.
         """
+        self.write_serialized(topic, type_name(type(message)), serialize_message(message), time_ns)
+
+    def write_serialized(self, topic: str, kind: str, data: bytes, time_ns: int) -> None:
+        """Append a message that is serialized already.
+
+        Args:
+            topic: Full name of the topic.
+            kind: Type of its messages, as `sensor_msgs/msg/Image`.
+            data: The message (CDR).
+            time_ns: When it was received, nanoseconds since 1970.
+        """
         if topic not in self._channels:
-            self._channels[topic] = self._writer.register_channel(topic, "cdr", self._schema(type_name(type(message))))
-        self._writer.add_message(self._channels[topic], time_ns, serialize_message(message), time_ns)
+            self._channels[topic] = self._writer.register_channel(topic, "cdr", self._schema(kind))
+        self._writer.add_message(self._channels[topic], time_ns, data, time_ns)
+
+    def flush(self) -> None:
+        """Hand over to the operating system what chunks are full."""
+        self._stream.flush()
 
     def close(self) -> None:
         """Write the index, without which few programs open the file."""

@@ -17,9 +17,13 @@ from typing import Any, Protocol
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 
+from pose_perception.datatypes import Skeleton
 from pose_perception.errors import PosePerceptionError
+from pose_perception.evaluation.imitation_stream import imitation_table
 from pose_perception.evaluation.report import format_table, images_row, stream_table
+from pose_perception.msg import SkeletonArray
 from pose_perception.ros.children import Children, ros_environment
+from pose_perception.ros.imitation_demo import PARAMETERS, REMAPPINGS, ROBOT_PARAMETERS, ROBOT_REMAPPINGS, ImitationDemo
 from pose_perception.ros.monitor import Monitor
 from pose_perception.ros.recorder import BagWriter
 
@@ -41,10 +45,11 @@ class Plan(Protocol):
     compressed: bool
     waits: bool
     duration_s: float | None
+    robot: str
 
 
 def run_session(plan: Plan, out: Path, live: bool) -> int:
-    """Run, measure, print the table; write `annotated.png`, `<name>.mcap` and `summary.json`.
+    """Run, measure, print the table; write `annotated.png`, `<name>.mcap`, `summary.json` and, of robots, a film.
 
     Args:
         plan: What runs.
@@ -77,6 +82,11 @@ class _Session:
         self._monitor = Monitor(recording, plan.compressed, cli_args=arguments)
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self._monitor)
+        self._imitation: ImitationDemo | None = None
+        if plan.robot:
+            self._imitation = ImitationDemo(plan.robot, out / "imitation.mp4", self._monitor.record)
+            self._monitor.on_people = self._show
+            self._executor.add_node(self._imitation)
         self._started_s = self._shown_s = time.monotonic()
         self._lines_shown = 0
 
@@ -97,6 +107,8 @@ class _Session:
             error = f"{', '.join(stubborn)} did not end when asked to, and was killed"
         if error is None and self._monitor.first_result_s is None:
             error = f"nobody was seen. {_PERCEPTION} says: {self._monitor.status}\n{self._children.tail(_PERCEPTION)}"
+        if error is None and self._imitation is not None and not self._imitation.has_followed:
+            error = f"the robot never followed anybody\n{self._children.tail('imitation')}"
         if error is not None:
             print(f"error: {error}", file=sys.stderr)
         return 0 if error is None else 1
@@ -106,6 +118,15 @@ class _Session:
         self._children.start(_PERCEPTION, self._plan.perception, self._plan.remappings)
         if self._plan.camera is not None:
             self._children.start(*self._plan.camera)
+        if self._plan.robot:
+            robot = {"robot": self._plan.robot}
+            self._children.start("simulated_robot", {**ROBOT_PARAMETERS, **robot}, ROBOT_REMAPPINGS)
+            self._children.start("imitation", {**PARAMETERS, **robot}, REMAPPINGS)
+
+    def _show(self, image: Any, people: list[Skeleton], message: SkeletonArray) -> None:
+        assert self._imitation is not None
+        picture = None if image is None else self._monitor.draw(image, people, message.topology)
+        self._imitation.show(picture, people, message.keypoint_names)
 
     def _watch(self) -> None:
         """Receive until time is up, the camera has ended, or the user interrupts."""
@@ -153,6 +174,8 @@ class _Session:
         if self._monitor.first_result_s is not None:
             seconds = self._monitor.first_result_s - self._started_s
             rows.append(("first skeleton", f"{seconds:.1f} s after the start of human_pose"))
+        if self._imitation is not None:
+            rows += imitation_table(self._imitation.statistics.summary())
         if not math.isnan(memory_mb):
             rows.append(("memory", f"{memory_mb:.0f} MB at most in human_pose"))
         return rows
@@ -168,9 +191,13 @@ class _Session:
             "first_skeleton_s": None if first_s is None else first_s - self._started_s,
             "memory_mb": memory_mb,
         }
+        written = [self._out / f"{self._plan.name}.mcap", self._out / "summary.json", *[picture][: int(has_picture)]]
+        if self._imitation is not None:
+            self._imitation.close()
+            measures["imitation"] = asdict(self._imitation.statistics.summary())
+            written.append(self._out / "imitation.mp4")
         text = json.dumps(_finite(measures), indent=2, allow_nan=False)
         (self._out / "summary.json").write_text(text)
-        written = [self._out / f"{self._plan.name}.mcap", self._out / "summary.json", *[picture][: int(has_picture)]]
         print(f"  written: {', '.join(str(path) for path in written)}", flush=True)
 
 

@@ -265,16 +265,17 @@ def test_object_pose_is_launched_with_masks_of_somebody(launch: Callable, camera
 
 def test_imitation_is_launched_with_a_simulated_robot(launch: Callable, observer: Observer) -> None:
     launched = launch(
-        "imitation.launch.py", robot="ur5", output="joint_trajectory", simulated="true", skeletons="/people"
+        "imitation.launch.py", robot="baxter", output="joint_trajectory", simulated="true", skeletons="/people"
     )
     observer.wait_for(lambda: observer.is_active("/imitation"), launched)
     observer.wait_for(lambda: "the robot is as robot_description says" in launched.log, launched)
-    assert "robot ur5 with 6 joints, output joint_trajectory" in launched.log
+    assert "robot baxter with 14 joints, output joint_trajectory" in launched.log
     counts = observer.node.count_subscribers, observer.node.count_publishers
     expected = {
         "/people": (1, 0),
         "/imitation/deadman": (1, 0),
         "/imitation/joint_trajectory": (1, 1),
+        "/imitation/left_gripper/joint_trajectory": (1, 1),
         "/joint_states": (1, 1),
         "/robot_description": (1, 1),
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,10 +38,26 @@ RAMP_S = 0.2
 # One round of the executor takes less, unless the machine is busy with something else, seconds.
 _LONGEST_ROUND_S = 0.03
 _ROBOT = ["-r", "joint_states:=robot/joint_states", "-r", "robot_description:=robot/description"]
-_COMMANDS = ["-r", "joint_trajectory:=imitation/joint_trajectory", "-r", "commands:=imitation/commands"]
+_COMMANDS = [
+    word
+    for topic in ("joint_trajectory", "commands", "single_gripper/joint_trajectory", "single_gripper/commands")
+    for word in ("-r", f"{topic}:=imitation/{topic}")
+]
 
 See = Callable[[int, list[Skeleton]], "tuple[int, list[Skeleton]] | None"]
 Message = TypeVar("Message")
+
+
+class _Round:
+    """Lets the executor go on for one round."""
+
+    def __await__(self) -> Iterator[None]:
+        yield
+
+
+async def one_round() -> None:
+    """Wait until the executor has done what else there is to do."""
+    await _Round()
 
 
 class World:
@@ -57,6 +73,7 @@ class World:
         is_pressed: The dead-man switch; None says nothing.
         offset_ns: Of simulated time to that of the machine.
         statuses, trajectories, positions, previews: What the node published.
+        grippers: Positions of the gripper's joint that were commanded, metres.
         measured: The joints of the robot when the trajectories of the same index came.
     """
 
@@ -81,6 +98,7 @@ class World:
         self.positions: list[Float64MultiArray] = []
         self.previews: list[JointState] = []
         self.diagnostics: list[DiagnosticArray] = []
+        self.grippers: list[float] = []
         if own_node:
             names = {name.replace("__", "."): value for name, value in values.items()}
             names = {"supervisor.ramp": RAMP_S, "use_sim_time": sim_time, **names}
@@ -205,6 +223,8 @@ class World:
             (ImitationStatus, "/imitation/status", self.statuses.append),
             (JointTrajectory, "/imitation/joint_trajectory", self._on_trajectory),
             (Float64MultiArray, "/imitation/commands", self.positions.append),
+            (JointTrajectory, "/imitation/single_gripper/joint_trajectory", self._on_gripper),
+            (Float64MultiArray, "/imitation/single_gripper/commands", lambda m: self.grippers.extend(m.data)),
             (JointState, "/imitation/preview", self.previews.append),
             (JointState, "/robot/joint_states", self._on_joints),
             (DiagnosticArray, "/diagnostics", self.diagnostics.append),
@@ -234,6 +254,10 @@ class World:
         felt = self.feel(message)
         if felt is not None:
             self._felt.publish(felt)
+
+    def _on_gripper(self, message: JointTrajectory) -> None:
+        assert message.joint_names == ["panda_finger_joint1"]
+        self.grippers.extend(message.points[0].positions)
 
     def _on_trajectory(self, message: JointTrajectory) -> None:
         self.trajectories.append(message)

@@ -100,6 +100,32 @@ def write_folder(path: Path, color: np.ndarray, depth_mm: np.ndarray) -> Path:
     return path
 
 
+def test_a_robot_imitates_the_nearest_person_and_a_film_shows_it(demo: Callable) -> None:
+    load_or_render(SequenceConfig())
+    run = demo("--imitation", "--duration", 25)
+    assert run.finish() == 0, run.printed
+    measured = run.summary()["imitation"]
+    assert measured["states_s"]["active"] > 0
+    assert measured["commands"] > 100
+    assert measured["beyond_limits"] == 0
+    assert measured["nearest_m"] > 0.02
+    for title in ("bones of the robot", "image to command", "nearest parts"):
+        assert title in run.printed
+    film = cv2.VideoCapture(str(run.out / "imitation.mp4"))
+    count = int(film.get(cv2.CAP_PROP_FRAME_COUNT))
+    assert count > 50
+    film.set(cv2.CAP_PROP_POS_FRAMES, count - 5)
+    assert film.read()[1].shape == (480, 640 + 480, 3)
+    bag = BagRecording(run.out / "simulation.mcap")
+    assert {"/imitation/status", "/imitation/joint_trajectory", "/joint_states"} <= bag.types.keys()
+
+
+def test_an_unknown_robot_is_refused_at_once(demo: Callable) -> None:
+    run = demo("--imitation", "pandda")
+    assert run.finish() == 2
+    assert "choose one of baxter" in run.printed
+
+
 def test_a_folder_is_played_measured_drawn_and_recorded(demo: Callable, tmp_path: Path) -> None:
     sequence = load_or_render(SequenceConfig())
     run = demo(

@@ -25,7 +25,7 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
-from pose_perception.datatypes import Skeleton
+from pose_perception.datatypes import HandPose, Skeleton
 from pose_perception.errors import ConfigurationError
 from pose_perception.human.topology import COCO_17
 from pose_perception.human.torso import torso_pose
@@ -291,6 +291,22 @@ def check_way_to_rest(world: World, message: JointTrajectory) -> None:
         )
 
 
+@pytest.mark.parametrize("choice", [{"retargeting__solver": "closed_form"}, {"mapping__mode": "clutch"}])
+def test_other_solvers_and_mappings_move_the_robot_in_all_limits(ros: Ros, choice: dict[str, str]) -> None:
+    world = World(ros, **choice)
+    world.start()
+    count = len(world.trajectories)
+    assert ros_until(world, lambda: len(world.trajectories) > count + 100, 5.0)
+    check_first_command(world, 0)
+    q = np.array([message.points[0].positions for message in world.trajectories])
+    velocity = np.array([message.points[0].velocities for message in world.trajectories])
+    assert (np.abs(velocity) <= world.robot.velocity + 1e-6).all()
+    assert np.abs(q - q[0]).max() > 0.02
+    for message in world.trajectories:
+        check_way_to_rest(world, message)
+    assert world.state == ACTIVE
+
+
 def test_timing_is_in_the_diagnostics(world: World) -> None:
     world.start()
     assert ros_until(world, lambda: "latency p95 [ms]" in values_of(world))
@@ -322,6 +338,23 @@ def test_pause_holds_until_it_is_taken_back(world: World) -> None:
     assert not world.call("reset").success
 
 
+def test_calibration_is_kept_until_it_is_reset(world: World) -> None:
+    operators = imitation_world.operators
+    answer = world.call("calibrate")
+    assert (answer.success, "the person" in answer.message) == (False, True), answer.message
+    world.see = lambda stamp_ns, people: (stamp_ns, [operators.posed(people[0], operators.T_POSE)])
+    assert ros_until(world, lambda: world.call("calibrate").success, 10.0)
+    assert ros_until(world, lambda: world.statuses[-1].calibrated_id == "a1")
+    world.start()
+    assert "while imitation is disabled" in world.call("calibrate").message
+    assert not world.call("reset").success
+    assert world.call("enable", False).success
+    world.wait_for(DISABLED, SLACK_S)
+    assert world.statuses[-1].calibrated_id == "a1"
+    assert world.call("reset").message == "the calibration is forgotten"
+    assert ros_until(world, lambda: world.statuses[-1].calibrated_id == "")
+
+
 def test_preview_is_the_default_moves_nothing_and_needs_no_robot(ros: Ros) -> None:
     world = World(ros, output=None)
     world.feel = lambda message: None
@@ -334,6 +367,35 @@ def test_preview_is_the_default_moves_nothing_and_needs_no_robot(ros: Ros) -> No
     assert world.trajectories == world.positions == []
     assert np.abs(np.array(world.previews[-1].position) - np.array(world.previews[0].position)).max() > 0.01
     np.testing.assert_array_equal(world.q, rest)
+
+
+def with_hand(stamp_ns: int, people: list[Skeleton], pinch: float) -> tuple[int, list[Skeleton]]:
+    """The same people, whose right thumbs and index fingers are so far apart, metres."""
+    missing, spread, states = np.full((21, 3), np.nan), np.full((21, 3, 3), np.nan), np.zeros(21, np.uint8)
+    hand = HandPose("right", 1.0, missing[:, :2], missing, spread, states, None, pinch, 1.0)
+    return stamp_ns, [replace(person, hands=(hand,)) for person in people]
+
+
+@pytest.mark.parametrize("output", ["joint_trajectory", "float64_multi_array"])
+def test_gripper_follows_the_pinch_and_is_held_while_the_robot_holds(ros: Ros, output: str) -> None:
+    world = World(ros, output=output)
+    gripper = world.joints.grippers["single"]
+    world.start()
+    assert gripper.q == pytest.approx(0.04)
+    assert world.grippers == []  # no hand was seen
+    world.see = partial(with_hand, pinch=0.02)
+    assert ros_until(world, lambda: gripper.q < 1e-4)
+    commanded = np.array(world.grippers)
+    assert commanded[0] >= 0.04 - 0.02 * 0.04 - 1e-9
+    assert (np.abs(np.diff(commanded)) <= 0.02 * 0.04 + 1e-9).all()
+    preview = dict(zip(world.previews[-1].name, world.previews[-1].position, strict=True))
+    assert preview["panda_finger_joint1"] == pytest.approx(0.0)
+    world.see = lambda stamp_ns, people: None
+    world.wait_for(HOLDING, 0.3 + SLACK_S)
+    world.wait_for_rest()
+    assert gripper.q == pytest.approx(0.0, abs=1e-4)
+    world.see = partial(with_hand, pinch=0.0625)
+    assert ros_until(world, lambda: gripper.q == pytest.approx(0.02, abs=1e-3))
 
 
 def test_positions_move_the_robot_and_it_stands_when_the_node_is_deactivated(ros: Ros) -> None:

@@ -89,10 +89,11 @@ def test_status_says_what_the_core_says() -> None:
         state.name: getattr(ImitationStatus, state.name) for state in State
     }
     status = Status(State.HOLDING, "paused", "a1", 0.2, {"paused": 3})
-    message = conversions.imitation_status_message(status, 0.05, True, {"dropped": 2}, HEADER)
+    message = conversions.imitation_status_message(status, 0.05, True, {"dropped": 2}, "/a.mcap", HEADER)
     assert (message.state, message.reason, message.operator_id) == (ImitationStatus.HOLDING, "paused", "a1")
     assert (message.person_age, message.nearest_distance, message.is_following) == (0.2, 0.05, True)
     assert (message.count_names, list(message.counts)) == (["paused", "dropped"], [3, 2])
+    assert message.recording == "/a.mcap"
 
 
 def test_markers_show_the_bones_that_are_asked_for() -> None:

@@ -30,6 +30,7 @@ from pose_perception.ros.conversions.objects import (
 from pose_perception.ros.conversions.regions import regions_from_detections, regions_from_mask
 from pose_perception.ros.conversions.robots import (
     JointValues,
+    flag_message,
     imitation_status_message,
     joint_trajectory_message,
     joint_values_from_message,
@@ -69,6 +70,7 @@ __all__ = [
     "diagnostic_message",
     "face_array_message",
     "faces_from_message",
+    "flag_message",
     "ground_truth_skeletons",
     "header_message",
     "hri_messages",

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from builtin_interfaces.msg import Duration
 from sensor_msgs.msg import JointState
-from std_msgs.msg import Float64MultiArray, Header, String
+from std_msgs.msg import Bool, Float64MultiArray, Header, String
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from pose_perception.datatypes import FloatArray
@@ -67,11 +67,15 @@ def joint_trajectory_message(joints: Sequence[str], path: JointPath) -> JointTra
 
     Args:
         joints: Names of n joints.
-        path: S moments, from then on.
+        path: S moments, from then on; velocities that are not known are left out.
     """
     rows = zip(path.times_s.tolist(), path.positions.tolist(), path.velocities.tolist(), strict=True)
     points = [
-        JointTrajectoryPoint(positions=positions, velocities=velocities, time_from_start=_duration(time_s))
+        JointTrajectoryPoint(
+            positions=positions,
+            velocities=velocities if np.isfinite(velocities).all() else [],
+            time_from_start=_duration(time_s),
+        )
         for time_s, positions, velocities in rows
     ]
     return JointTrajectory(joint_names=list(joints), points=points)
@@ -114,13 +118,18 @@ def positions_from_message(message: Float64MultiArray, count: int) -> FloatArray
     return q
 
 
+def flag_message(value: bool) -> Bool:
+    """Build a yes or no, such as that of a dead-man switch."""
+    return Bool(data=value)
+
+
 def text_message(text: str) -> String:
     """Build a text, such as a robot description."""
     return String(data=text)
 
 
 def imitation_status_message(
-    status: Status, distance_m: float, is_following: bool, counts: Mapping[str, int], header: Header
+    status: Status, distance_m: float, is_following: bool, counts: Mapping[str, int], recording: str, header: Header
 ) -> ImitationStatus:
     """Build the status of imitation.
 
@@ -129,6 +138,7 @@ def imitation_status_message(
         distance_m: Between the nearest parts of the robot, metres; NaN when unknown.
         is_following: Whether every arm has a target.
         counts: What the node counted beside the core.
+        recording: File that is being written; empty without one.
         header: Time of the status and base of the robot.
     """
     merged = {**status.counts, **counts}
@@ -142,6 +152,8 @@ def imitation_status_message(
         is_following=is_following,
         count_names=list(merged),
         counts=list(merged.values()),
+        recording=recording,
+        calibrated_id=status.calibrated,
     )
 
 

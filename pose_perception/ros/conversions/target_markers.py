@@ -35,7 +35,9 @@ def target_markers_message(
         points = robot.points(q, name)
         elbow, wrist = target_points(arm, target, points.shoulder)
         bones = _lines(f"{name}/bones", _WIDTH_M, header)
-        for start, end in ((points.shoulder, elbow), (elbow, wrist)):
+        # Of a wrist alone, the way to it.
+        ways = ((points.shoulder, elbow), (points.wrist if elbow is None else elbow, wrist))
+        for start, end in ways:
             if start is not None and end is not None:
                 _add(bones, start, end, _COLOR)
         tool = _lines(f"{name}/tool", _AXIS_WIDTH_M, header)
