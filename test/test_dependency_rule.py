@@ -19,7 +19,8 @@ LAYERS = (
     {"datatypes", "config"},
     {"geometry"},
     {"networks", "recording"},
-    {"human", "objects", "imitation", "simulation"},
+    {"human", "objects", "imitation"},
+    {"simulation"},  # renders the meshes of `objects`
     {"evaluation", "training"},
     {"ros"},
     {"nodes"},

@@ -14,7 +14,6 @@ from scipy.spatial.transform import Rotation
 from pose_perception.datatypes import FloatArray, TrackingState
 from pose_perception.networks.runtime import Network
 from pose_perception.objects.alignment import SurfaceField, align
-from pose_perception.objects.crops import Observation
 from pose_perception.objects.datatypes import ObjectPose, ObjectRegion
 from pose_perception.objects.hypotheses import place
 from pose_perception.objects.model import ObjectModel
@@ -205,9 +204,3 @@ def _renamed(model: ObjectModel) -> ObjectModel:
     from dataclasses import replace
 
     return replace(model, name=f"absent_{model.name}")
-
-
-def table_observation(shot: TabletopFrame) -> Observation:
-    """Return what the search for objects sees of a frame."""
-    camera = shot.frame.camera
-    return Observation(shot.frame.color, shot.frame.depth, np.array([camera.fx, camera.fy, camera.cx, camera.cy]))

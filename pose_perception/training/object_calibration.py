@@ -18,7 +18,6 @@ import numpy as np
 import torch
 
 from pose_perception.datatypes import FloatArray
-from pose_perception.evaluation.tabletop import table_observation
 from pose_perception.networks.catalogue import find_spec
 from pose_perception.networks.runtime import Network, load_network, run_network
 from pose_perception.objects.candidates import Candidates
@@ -62,7 +61,7 @@ def examples_of(seed: int, registration: Registration) -> list[Example]:
     rng = np.random.default_rng((seed, 5))
     table = Tabletop(seed)
     shot = table.shoot()
-    seen = table_observation(shot)
+    seen = shot.observation
     absent = Tabletop(seed + 1_000_000, count=_ABSENT).models
     largest = max(model.diameter for model in [*table.models, *absent])
     scene = Scene(shot.frame, SegmentationConfig(), largest)

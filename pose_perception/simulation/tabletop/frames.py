@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import trimesh
-from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from pose_perception.datatypes import CameraIntrinsics, FloatArray, RgbdFrame
+from pose_perception.objects.crops import Observation, crop_intrinsics
 from pose_perception.objects.model import ObjectModel, make_model
+from pose_perception.objects.raycasting import RaycastingRenderer
 from pose_perception.objects.surface import Surface
 from pose_perception.simulation.sensor import Sensor, SensorConfig
 from pose_perception.simulation.tabletop.arrangement import Thing, arrange, look_at_table, make_thing
@@ -20,6 +20,7 @@ from pose_perception.simulation.tabletop.scene import Placed, TabletopScene, Vie
 from pose_perception.simulation.tabletop.shapes import random_shape
 
 CAMERA = CameraIntrinsics(640, 480, 605.0, 605.0, 318.0, 242.0)
+_INTRINSICS = np.array([CAMERA.fx, CAMERA.fy, CAMERA.cx, CAMERA.cy])
 _SPREAD_M = 0.22
 # As a RealSense D435 at this distance; edges are steps of objects, not of rooms.
 SENSOR = SensorConfig(edge_step_m=0.02, holes=0.01, min_depth_m=0.2)
@@ -42,6 +43,11 @@ class TabletopFrame(NamedTuple):
     poses: FloatArray
     masks: npt.NDArray[np.bool_]
     visible: FloatArray
+
+    @property
+    def observation(self) -> Observation:
+        """The frame as the search for objects sees it."""
+        return Observation(self.frame.color, self.frame.depth, _INTRINSICS)
 
 
 class Tabletop:
@@ -82,11 +88,10 @@ class Tabletop:
             knows_camera: Whether the frame tells the pose of the camera.
         """
         camera_from_world = self.camera_from_world if camera_from_world is None else camera_from_world
-        intrinsics = np.array([CAMERA.fx, CAMERA.fy, CAMERA.cx, CAMERA.cy])
         size = (CAMERA.height, CAMERA.width)
         placed = [Placed(thing.surface, pose) for thing, pose in zip(self.things, self.world_from_objects, strict=True)]
         scene = TabletopScene([*placed, *extra], self._light, np.random.default_rng(self._room_seed))
-        view = scene.view(camera_from_world, intrinsics, size)
+        view = scene.view(camera_from_world, _INTRINSICS, size)
         color, millimetres = self._sensor.observe(view, self._rng)
         fixed = np.linalg.inv(camera_from_world) if knows_camera else None
         frame = RgbdFrame(color, millimetres.astype(np.float32) / 1000, CAMERA, stamp_ns, "camera", fixed)
@@ -111,24 +116,23 @@ class Tabletop:
 
     def _visible(self, poses: FloatArray, view: View) -> FloatArray:
         """Return which share of each object alone is seen; what is outside of the image counts as hidden."""
-        from pose_perception.objects.crops import crop_intrinsics
-        from pose_perception.objects.raycasting import RaycastingRenderer
-
         shares = np.zeros(len(poses))
         for i, (pose, thing) in enumerate(zip(poses, self.things, strict=True)):
             if pose[2, 3] < thing.radius + 0.05:
                 continue
-            intrinsics = np.array([CAMERA.fx, CAMERA.fy, CAMERA.cx, CAMERA.cy])
-            crop = crop_intrinsics(pose[None], np.zeros(3), thing.radius, intrinsics, 1.1, 64)
+                crop = crop_intrinsics(pose[None], np.zeros(3), thing.radius, _INTRINSICS, 1.1, 64)
             alone = RaycastingRenderer(thing.surface).render(pose[None], crop, 64, color=False).mask.sum()
             # Pixels of the crop are larger or smaller than those of the image.
-            whole = alone * (intrinsics[0] / crop[0, 0]) * (intrinsics[1] / crop[0, 1])
+            whole = alone * (CAMERA.fx / crop[0, 0]) * (CAMERA.fy / crop[0, 1])
             shares[i] = min(1.0, (view.instances == i).sum() / max(whole, 1))
         return shares
 
 
 def _model(thing: Thing, name: str) -> ObjectModel:
     """Return what a user would have of a thing: a mesh with a texture."""
+    import trimesh
+    from PIL import Image
+
     surface: Surface = thing.surface
     corners = surface.vertices[surface.faces].reshape(-1, 3)
     material = trimesh.visual.material.SimpleMaterial(image=Image.fromarray(surface.texture[0]))

@@ -9,14 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import trimesh
 from scipy.spatial.transform import Rotation
 
 from pose_perception.datatypes import FloatArray
+
+if TYPE_CHECKING:
+    import trimesh
 
 # How the surface is unfolded for its picture.
 BOX, ROUND = "box", "round"
@@ -65,6 +67,8 @@ def random_shape(rng: np.random.Generator, cad: list[Path] | None = None) -> Sha
 
 def _finish(mesh: trimesh.Trimesh, symmetries: FloatArray, unfolding: str, diameter: float) -> Shape:
     """Centre and scale a mesh, and make its faces small enough to be bent and coloured."""
+    import trimesh
+
     vertices = mesh.vertices - (mesh.vertices.min(0) + mesh.vertices.max(0)) / 2
     vertices = vertices * (diameter / np.linalg.norm(np.ptp(vertices, axis=0)))
     return Shape(trimesh.Trimesh(vertices, mesh.faces, process=False), symmetries, unfolding)
@@ -86,6 +90,8 @@ def turns(count: int = _TURNS, flips: bool = False) -> FloatArray:
 
 
 def _package(rng: np.random.Generator) -> Shape:
+    import trimesh
+
     edges = np.array([1.0, rng.uniform(0.35, 1), rng.uniform(0.12, 0.8)])[rng.permutation(3)]
     mesh = trimesh.creation.box(edges)
     for _ in range(2):
@@ -98,6 +104,8 @@ def _package(rng: np.random.Generator) -> Shape:
 
 
 def _revolve(profile: FloatArray) -> trimesh.Trimesh:
+    import trimesh
+
     return trimesh.creation.revolve(profile, sections=40)
 
 
@@ -125,6 +133,8 @@ def _bottle(rng: np.random.Generator) -> Shape:
 
 def _blob(rng: np.random.Generator) -> Shape:
     """A superellipsoid, sometimes bent like a banana."""
+    import trimesh
+
     mesh = trimesh.creation.icosphere(subdivisions=4)
     powers, size = rng.uniform(0.3, 1.3, 3), np.array([1, rng.uniform(0.3, 1), rng.uniform(0.2, 1)])
     mesh.vertices = np.sign(mesh.vertices) * np.abs(mesh.vertices) ** powers * size
@@ -136,6 +146,8 @@ def _blob(rng: np.random.Generator) -> Shape:
 
 
 def _cup(rng: np.random.Generator) -> Shape:
+    import trimesh
+
     height, wall, foot = rng.uniform(0.6, 2.5), rng.uniform(0.05, 0.12), rng.uniform(0.5, 1.0)
     inner = [[1 - wall, height], [foot - wall, wall], [0, wall]]
     mesh = _revolve(np.array([[0, 0], [foot, 0], [(1 + foot) / 2, height / 2], [1, height], *inner]))
@@ -151,6 +163,8 @@ def _cup(rng: np.random.Generator) -> Shape:
 
 def _tool(rng: np.random.Generator) -> Shape:
     """Two to six simple bodies grown onto each other."""
+    import trimesh
+
     bodies: list[trimesh.Trimesh] = []
     for _ in range(rng.integers(2, 7)):
         size = rng.uniform(0.15, 1.0, 3) * np.array([rng.choice([0.5, 1, 2]), 1, 0.6])
@@ -173,6 +187,8 @@ def _tool(rng: np.random.Generator) -> Shape:
 
 def _part(rng: np.random.Generator, cad: list[Path]) -> Shape | None:
     """A part of a robot out of a file; None when it cannot serve."""
+    import trimesh
+
     try:
         mesh = trimesh.load(cad[rng.integers(len(cad))], force="mesh", process=False)
     except Exception:  # whatever readers of foreign formats raise: the file is not used
