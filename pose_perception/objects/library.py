@@ -160,5 +160,9 @@ def _motion(numbers: Any, scale: float) -> FloatArray:
     if matrix.size != 16 or not np.all(np.isfinite(matrix)):
         raise ValueError(f"a symmetry has 16 numbers, got {numbers}")
     matrix = matrix.reshape(4, 4).copy()
+    rotation = matrix[:3, :3]
+    is_rigid = np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3) and np.linalg.det(rotation) > 0
+    if not is_rigid or not np.allclose(matrix[3], [0, 0, 0, 1]):
+        raise ValueError(f"a symmetry is a rigid motion without a mirror, got {matrix.tolist()}")
     matrix[:3, 3] *= scale
     return matrix
