@@ -48,6 +48,7 @@ def run_objects(args: argparse.Namespace) -> int:
     """
     from pose_perception.objects.library import load_bop_model
     from pose_perception.objects.pipeline import ObjectPipeline, ObjectPipelineConfig
+    from pose_perception.objects.tracking import ObjectTrackingConfig
 
     if args.scene is None or args.models is None or args.out is None:
         raise ConfigurationError("objects needs --scene, --models and --out; or `objects add MESH`")
@@ -57,7 +58,10 @@ def run_objects(args: argparse.Namespace) -> int:
     chosen = _chosen(args.objects, list(known))
     models = {number: load_bop_model(known[number]) for number in chosen}
     numbers = {model.name: number for number, model in models.items()}
-    pipeline = ObjectPipeline(list(models.values()), ObjectPipelineConfig(device=args.device, searches=0))
+    # Doubtful results are written too: the score tells how doubtful.
+    tracking = ObjectTrackingConfig(found=0.0)
+    config = ObjectPipelineConfig(device=args.device, searches=0, tracking=tracking)
+    pipeline = ObjectPipeline(list(models.values()), config)
     pipeline.warm_up()
     results: list[BopResult] = []
     for scene in scenes:

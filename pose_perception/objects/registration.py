@@ -116,7 +116,8 @@ class Registration:
         widths = model.radius * np.geomspace(0.5, 0.06, config.coarse_steps)
         poses = align(searched.field, start, few, widths).camera_from_object
         score = self._verify(searched, poses, seen, mask, _COARSE_PX, color=False).score
-        kept = self._different(poses, score, model, config.kept)
+        order = np.argsort(-score)
+        kept = order[_different(poses[order], model, config.kept)]
         return Rough(poses[kept], score[kept])
 
     def finish(
@@ -135,8 +136,9 @@ class Registration:
         first, moved = self._weigh(
             searched, seen, align(searched.field, poses, _some(points, 2 * config.points), widths), mask
         )
+        best = _different(first.camera_from_object, searched.model, config.finalists)
         # The network moves what the shape leaves open; where it errs, the hypothesis as it was is better.
-        both = np.concatenate([first.camera_from_object[: config.finalists], moved[: config.finalists]])
+        both = np.concatenate([first.camera_from_object[best], moved[best]])
         last, _ = self._weigh(
             searched, seen, align(searched.field, both, many, widths[-config.fine_steps // 2 :]), mask
         )
@@ -151,7 +153,7 @@ class Registration:
         moved = compare(self._network, searched.renderer, start, model.center, model.radius, seen).camera_from_object
         both = np.concatenate([start, moved])
         last, _ = self._weigh(searched, seen, align(searched.field, both, many, np.geomspace(0.01, 0.004, 3)), None)
-        return last
+        return last.select(_different(last.camera_from_object, model, len(both)))
 
     def _weigh(
         self, searched: SearchedModel, seen: Observation, aligned: Alignment, mask: Observation | None
@@ -182,22 +184,6 @@ class Registration:
         model = searched.model
         return verify(searched.renderer, poses, model.center, model.radius, seen, mask, size, color)
 
-    @staticmethod
-    def _different(poses: FloatArray, score: FloatArray, model: ObjectModel, most: int) -> list[int]:
-        """Return the best hypotheses that differ from each other, best first."""
-        kept: list[int] = []
-        middle = middles(poses, model.center)
-        for i in np.argsort(-score):
-            if kept:
-                cosine = (np.einsum("kij,ij->k", poses[kept, :3, :3], poses[i, :3, :3]) - 1) / 2
-                near = np.linalg.norm(middle[kept] - middle[i], axis=1) < _SAME_SHIFT * model.radius
-                if np.any(near & (cosine > np.cos(_SAME_TURN))):
-                    continue
-            kept.append(int(i))
-            if len(kept) == most:
-                break
-        return kept
-
     def _expanded(self, searched: SearchedModel, poses: FloatArray, points: FloatArray) -> FloatArray:
         """Add to hypotheses, best first, what they become by motions that the shape hardly shows."""
         alike = searched.model.symmetries.alike[1:]
@@ -207,6 +193,22 @@ class Registration:
         count = max(1, min(config.expanded, (config.compared - len(poses)) // len(alike)))
         more = (poses[:count, None] @ alike[None]).reshape(-1, 4, 4)[: config.compared]
         return np.concatenate([poses, self._aligned(searched, more, points)])
+
+
+def _different(poses: FloatArray, model: ObjectModel, most: int) -> npt.NDArray[np.intp]:
+    """Return the places of the first hypotheses that differ from all before them, at most so many."""
+    middle = middles(poses, model.center)
+    kept: list[int] = []
+    for i in range(len(poses)):
+        if kept:
+            cosine = (np.einsum("kij,ij->k", poses[kept, :3, :3], poses[i, :3, :3]) - 1) / 2
+            near = np.linalg.norm(middle[kept] - middle[i], axis=1) < _SAME_SHIFT * model.radius
+            if np.any(near & (cosine > np.cos(_SAME_TURN))):
+                continue
+        kept.append(i)
+        if len(kept) == most:
+            break
+    return np.array(kept, np.intp)
 
 
 def _some(points: FloatArray, count: int) -> FloatArray:
