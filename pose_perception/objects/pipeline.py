@@ -45,10 +45,13 @@ class ObjectPipelineConfig(Config):
     precision: str = option("fast", "How networks compute.", choices=("fast", "exact"))
     instances: int = option(1, "How many objects of each model there may be.", minimum=1, maximum=20)
     searches: int = option(
-        1,
-        "How many missing models are searched for in each frame, one after the other; 0 for all.",
-        minimum=0,
-        maximum=1000,
+        1, "How many missing models are searched for in each frame, in turns; 0: all.", minimum=0, maximum=1000
+    )
+    pause_s: float = option(
+        2.0,
+        "After how long a model that was not found is searched for again, seconds; one that was just lost at once.",
+        minimum=0.0,
+        maximum=3600.0,
     )
     registration: RegistrationConfig = field(default_factory=RegistrationConfig)
     segmentation: SegmentationConfig = field(default_factory=SegmentationConfig)
@@ -91,7 +94,7 @@ class ObjectPipeline:
         self._largest = max(model.diameter for model in models)
         self._tracks: list[ObjectTrack] = []
         self._numbers = {name: itertools.count(1) for name in names}
-        self._turn = 0
+        self._tried_ns: dict[str, int] = {}  # when each model was last searched for
 
     def warm_up(self) -> None:
         """Prepare everything once, so that the first images take no longer than the others."""
@@ -102,7 +105,7 @@ class ObjectPipeline:
     def reset(self) -> list[ObjectPose]:
         """Forget all objects, as for the first frame of another video; returns them as lost."""
         lost = [replace(self._result(track), score=0.0, tracking_state=TrackingState.LOST) for track in self._tracks]
-        self._tracks = []
+        self._tracks, self._tried_ns = [], {}
         return lost
 
     def process(self, frame: RgbdFrame, regions: Sequence[ObjectRegion] | None = None) -> list[ObjectPose]:
@@ -125,10 +128,10 @@ class ObjectPipeline:
         # Time that goes back: a recording starts anew.
         lost = self.reset() if self._tracks and frame.stamp_ns < self._tracks[0].stamp_ns else []
         self._follow(frame, seen)
-        wanted = self._missing()
         if regions is not None:
-            found = self._look_in_regions(regions, wanted, seen, depth)
+            found = self._look_in_regions(regions, seen, depth)
         else:
+            wanted = self._missing(frame.stamp_ns)
             found = self._look_around(wanted, frame, seen) if wanted else []
         self._take(found, frame, seen)
         poses = lost + [self._result(track) for track in self._tracks]
@@ -157,25 +160,31 @@ class ObjectPipeline:
             return None
         return self._judge(searched, self._registration.follow(searched, seen, pose, points))
 
-    def _missing(self) -> list[str]:
-        """Return the models to search for in this frame: those that are not all seen, in turns."""
+    def _unsure(self) -> list[str]:
+        """Return the models of which not all instances are seen beyond doubt."""
         below = self.config.tracking.searched_below
         sure = [t.model.name for t in self._tracks if t.state is TrackingState.TRACKED and t.score >= below]
-        names = [name for name in self._searched if sure.count(name) < self.config.instances]
-        count = self.config.searches or len(names)
-        if len(names) <= count:
-            return names
-        lost = [t.model.name for t in self._tracks if t.model.name in names]
-        first = list(dict.fromkeys(lost))[:count]
-        others = [name for name in names if name not in first]
-        start = self._turn % len(others)
-        self._turn += count - len(first)
-        return (first + others[start:] + others[:start])[:count]
+        return [name for name in self._searched if sure.count(name) < self.config.instances]
+
+    def _missing(self, stamp_ns: int) -> list[str]:
+        """Return the models to search for in this frame: those that were just lost first, then others in turns."""
+        names = self._unsure()
+        hidden = {t.model.name for t in self._tracks if t.state is not TrackingState.TRACKED}
+        pause_ns = self.config.pause_s * 1e9
+        due = [
+            name
+            for name in names
+            if name in hidden or name not in self._tried_ns or stamp_ns - self._tried_ns[name] >= pause_ns
+        ]
+        due.sort(key=lambda name: (name not in hidden, self._tried_ns.get(name, -1)))
+        chosen = due[: self.config.searches or len(due)]
+        self._tried_ns.update(dict.fromkeys(chosen, stamp_ns))
+        return chosen
 
     def _look_in_regions(
-        self, regions: Sequence[ObjectRegion], wanted: Sequence[str], seen: Observation, depth: npt.NDArray[np.float32]
+        self, regions: Sequence[ObjectRegion], seen: Observation, depth: npt.NDArray[np.float32]
     ) -> list[_Found]:
-        found = []
+        found, wanted = [], self._unsure()
         for region in regions:
             if region.mask.shape != depth.shape:
                 raise InvalidInputError(f"a mask has shape {region.mask.shape}, the image {depth.shape}")
@@ -225,7 +234,7 @@ class ObjectPipeline:
             weaker = [t for t in own if t in rivals or t.state is not TrackingState.TRACKED or t.score < one.score]
             if (len(own) >= self.config.instances or any(t in rivals for t in own)) and weaker:
                 track = min(weaker, key=lambda t: (t not in rivals, t.score))
-                track.update(one.pose, one.score, one.covariance, frame.stamp_ns, frame.fixed_from_camera)
+                track.place(one.pose, one.score, one.covariance, frame.stamp_ns, frame.fixed_from_camera)
             elif len(own) < self.config.instances:
                 pose = turned_equal(one.pose, model.symmetries.same, np.eye(4))
                 self._tracks.append(

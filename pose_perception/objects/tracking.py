@@ -86,7 +86,7 @@ class ObjectTrack:
         stamp_ns: int,
         fixed_from_camera: FloatArray | None,
     ) -> None:
-        """Take a new pose; arguments as the attributes."""
+        """Take the pose to which it was followed; arguments as the attributes."""
         pose = turned_equal(pose, self.model.symmetries.same, self.pose)
         seconds = (stamp_ns - self.stamp_ns) * _NS
         if 0 < seconds < 1:
@@ -97,6 +97,29 @@ class ObjectTrack:
             turn = Rotation.from_matrix(new[:3, :3] @ old[:3, :3].T).as_rotvec()
             self.velocity = _VELOCITY_KEPT * _limited(shift / seconds, _FASTEST_M_S)
             self.turning = _VELOCITY_KEPT * _limited(turn / seconds, _FASTEST_RAD_S)
+        self._see(pose, score, covariance, stamp_ns, fixed_from_camera)
+
+    def place(
+        self,
+        pose: FloatArray,
+        score: float,
+        covariance: FloatArray,
+        stamp_ns: int,
+        fixed_from_camera: FloatArray | None,
+    ) -> None:
+        """Take the pose at which it was found again: how it came there says nothing of how it moves."""
+        self.velocity, self.turning = np.zeros(3), np.zeros(3)
+        pose = turned_equal(pose, self.model.symmetries.same, self.pose)
+        self._see(pose, score, covariance, stamp_ns, fixed_from_camera)
+
+    def _see(
+        self,
+        pose: FloatArray,
+        score: float,
+        covariance: FloatArray,
+        stamp_ns: int,
+        fixed_from_camera: FloatArray | None,
+    ) -> None:
         self.pose, self.score, self.covariance = pose, score, covariance
         self.fixed_from_camera, self.stamp_ns, self.seen_ns = fixed_from_camera, stamp_ns, stamp_ns
         self.state = TrackingState.TRACKED
