@@ -193,3 +193,9 @@ def test_warp_prints_nothing() -> None:
 def test_the_cpu_gets_the_renderer_for_the_cpu() -> None:
     made: Renderer = make_renderer(_mug(), "cpu")
     assert isinstance(made, RaycastingRenderer)
+
+
+def test_device_that_warp_cannot_use_is_replaced_by_the_cpu() -> None:
+    with pytest.warns(RuntimeWarning, match="rendered on the CPU"):
+        made = make_renderer(_mug(), "cuda:99")
+    assert isinstance(made, RaycastingRenderer)

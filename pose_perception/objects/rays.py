@@ -118,7 +118,7 @@ class Outline:
             cv2.fillConvexPoly(inside[i], cv2.convexHull(whole[i]), 1)
         # Corners were rounded; a few rays more at the seams between pictures do no harm.
         grown = cv2.dilate(inside.reshape(-1, width), np.ones((3, 3), np.uint8))
-        return np.flatnonzero(grown)
+        return np.flatnonzero(grown.view(np.bool_))
 
 
 class RayRenderer(ABC):
