@@ -3,11 +3,16 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 import trimesh
 from scipy.spatial.transform import Rotation
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from object_scenes import pictured
 
 from pose_perception.objects.crops import crop_intrinsics
 from pose_perception.objects.raycasting import RaycastingRenderer
@@ -44,23 +49,12 @@ def _poses(count: int, seed: int = 0, distance: float = 0.6) -> np.ndarray:
     return poses
 
 
-def _painted(mesh: trimesh.Trimesh, seed: int = 0) -> Surface:
-    """The surface of a mesh with a picture of random fields laid over it from above."""
-    rng = np.random.default_rng(seed)
-    corners = mesh.vertices[mesh.faces]
-    # No side lies on the border between two fields, where rounding would choose.
-    uvs = 0.013 + 0.97 * (corners - mesh.vertices.min(0)) / np.ptp(mesh.vertices, axis=0)
-    texture = np.kron(rng.integers(0, 256, (8, 8, 3)), np.ones((16, 16, 1))).astype(np.uint8)
-    vertices, faces = np.float32(mesh.vertices), np.int32(mesh.faces)
-    return Surface(vertices, faces, uvs=np.float32(uvs[..., :2]), texture=halvings(texture))
-
-
 def _mug() -> Surface:
     body = trimesh.creation.annulus(0.035, 0.04, 0.09)
     handle = trimesh.creation.torus(0.025, 0.006)
     handle.apply_transform(trimesh.transformations.rotation_matrix(np.pi / 2, [1, 0, 0]))
     handle.apply_translation([0.05, 0, 0])
-    return _painted(trimesh.util.concatenate([body, handle]))
+    return pictured(trimesh.util.concatenate([body, handle]))
 
 
 @pytest.mark.parametrize("make", RENDERERS)
@@ -96,7 +90,7 @@ def test_slanted_plane_has_the_depth_of_a_plane(make: Make) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_both_renderers_make_the_same_pictures(seed: int) -> None:
-    surface = [_mug(), _painted(trimesh.creation.box((0.1, 0.06, 0.02))), _painted(trimesh.creation.icosphere())][seed]
+    surface = [_mug(), pictured(trimesh.creation.box((0.1, 0.06, 0.02))), pictured(trimesh.creation.icosphere())][seed]
     poses = _poses(40, seed)
     crops = crop_intrinsics(poses, np.zeros(3), 0.07, np.array([600.0, 600, 320, 240]), 1.2, 64)
     one = RaycastingRenderer(surface).render(poses, crops, 64, normals=True)
@@ -198,4 +192,10 @@ def test_warp_prints_nothing() -> None:
 
 def test_the_cpu_gets_the_renderer_for_the_cpu() -> None:
     made: Renderer = make_renderer(_mug(), "cpu")
+    assert isinstance(made, RaycastingRenderer)
+
+
+def test_device_that_warp_cannot_use_is_replaced_by_the_cpu() -> None:
+    with pytest.warns(RuntimeWarning, match="rendered on the CPU"):
+        made = make_renderer(_mug(), "cuda:99")
     assert isinstance(made, RaycastingRenderer)

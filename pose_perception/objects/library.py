@@ -12,6 +12,7 @@ A description is a YAML file beside its mesh:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ from pose_perception.recording.bop import BopModel, list_models
 
 DESCRIPTION = ".object.yaml"
 _KEYS = {"mesh", "name", "mesh_scale", "symmetries"}
+_SYMMETRY_KEYS = {"discrete", "axes"}
+_SAME_AXIS = math.cos(math.radians(8.0))
 
 
 def read_models(paths: Sequence[Path], scale: float = 1.0) -> list[ObjectModel]:
@@ -59,16 +62,20 @@ def _read(path: Path, scale: float) -> Iterator[ObjectModel]:
 
 
 def load_bop_model(model: BopModel) -> ObjectModel:
-    """Read a model of a folder in BOP's layout, with the symmetries that `models_info.json` tells."""
+    """Read a model of a folder in BOP's layout, with the symmetries that `models_info.json` tells.
+
+    Raises:
+        InvalidInputError: they are damaged, or the mesh cannot be used.
+    """
     info: Mapping[str, Any] = model.info
     symmetries = None
-    if "symmetries_discrete" in info or "symmetries_continuous" in info:
-        discrete = [_motion(numbers, 1e-3, str(model.path)) for numbers in info.get("symmetries_discrete", [])]
-        axes = [
-            (np.asarray(item["offset"], np.float64) * 1e-3, np.asarray(item["axis"], np.float64))
-            for item in info.get("symmetries_continuous", [])
-        ]
-        symmetries = Symmetries.from_lists(discrete, axes)
+    try:
+        if "symmetries_discrete" in info or "symmetries_continuous" in info:
+            symmetries = _told(
+                info.get("symmetries_discrete", []), info.get("symmetries_continuous", []), ("offset", "axis"), 1e-3
+            )
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise InvalidInputError(f"{model.path}: {error!r} in its symmetries in models_info.json") from error
     return load_model(model.path, model.name, model.scale, symmetries)
 
 
@@ -90,12 +97,9 @@ def read_description(path: Path) -> ObjectModel:
         scale = float(content.get("mesh_scale", 1.0))
         symmetries = None
         if told is not None:
-            discrete = [_motion(numbers, 1.0, str(path)) for numbers in told.get("discrete", [])]
-            axes = [
-                (np.asarray(item["point"], np.float64), np.asarray(item["direction"], np.float64))
-                for item in told.get("axes", [])
-            ]
-            symmetries = Symmetries.from_lists(discrete, axes)
+            if set(told) - _SYMMETRY_KEYS:
+                raise ValueError(f"unknown key {min(set(told) - _SYMMETRY_KEYS)}")
+            symmetries = _told(told.get("discrete", []), told.get("axes", []), ("point", "direction"), 1.0)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise InvalidInputError(f"{path}: {error!r} in its scale or symmetries") from error
     return load_model(path.parent / str(content["mesh"]), name, scale, symmetries)
@@ -110,20 +114,55 @@ def write_description(path: Path, mesh: str, model: ObjectModel, scale: float) -
         model: What it says.
         scale: Metres per unit of the mesh.
     """
-    same = model.symmetries.same
+    told = model.symmetries
     content: dict[str, Any] = {"mesh": mesh, "name": model.name, "mesh_scale": scale, "symmetries": {}}
-    if model.symmetries.axis is not None:
-        point, direction = (np.round(value, 6).tolist() for value in model.symmetries.axis)
+    discrete = told.same[1:]
+    if told.axis is not None:
+        point, direction = (np.round(value, 6).tolist() for value in told.axis)
         content["symmetries"]["axes"] = [{"point": point, "direction": direction}]
-    elif len(same) > 1:
-        content["symmetries"]["discrete"] = [np.round(motion, 6).reshape(-1).tolist() for motion in same[1:]]
+        # All of them follow from the axis and one motion that is no turn about it.
+        discrete = [motion for motion in discrete if not _turns_about(told.axis[1], motion)][:1]
+    if len(discrete):
+        content["symmetries"]["discrete"] = [np.round(motion, 6).reshape(-1).tolist() for motion in discrete]
     path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
 
-def _motion(numbers: Any, scale: float, where: str) -> FloatArray:
+def _turns_about(direction: FloatArray, motion: FloatArray) -> bool:
+    axis = direction / np.linalg.norm(direction)
+    return float(axis @ motion[:3, :3] @ axis) > _SAME_AXIS
+
+
+def _told(discrete: Any, axes: Any, keys: tuple[str, str], scale: float) -> Symmetries:
+    """Return symmetries from a file.
+
+    Args:
+        discrete: Motions of 16 numbers each.
+        axes: Mappings.
+        keys: What point and direction of an axis are called in these.
+        scale: Metres per unit of their lengths.
+    """
+    point, direction = keys
+    lines = [(_vector(axis[point]) * scale, _vector(axis[direction])) for axis in axes]
+    if any(np.linalg.norm(line[1]) < 1e-9 for line in lines):
+        raise ValueError("an axis without a direction")
+    return Symmetries.from_lists([_motion(numbers, scale) for numbers in discrete], lines)
+
+
+def _vector(numbers: Any) -> FloatArray:
+    vector = np.asarray(numbers, np.float64)
+    if vector.shape != (3,) or not np.all(np.isfinite(vector)):
+        raise ValueError(f"a point or a direction has three numbers, got {numbers}")
+    return vector
+
+
+def _motion(numbers: Any, scale: float) -> FloatArray:
     matrix = np.asarray(numbers, np.float64)
-    if matrix.size != 16:
-        raise InvalidInputError(f"{where}: a symmetry has 16 numbers, got {matrix.size}")
+    if matrix.size != 16 or not np.all(np.isfinite(matrix)):
+        raise ValueError(f"a symmetry has 16 numbers, got {numbers}")
     matrix = matrix.reshape(4, 4).copy()
+    rotation = matrix[:3, :3]
+    is_rigid = np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3) and np.linalg.det(rotation) > 0
+    if not is_rigid or not np.allclose(matrix[3], [0, 0, 0, 1]):
+        raise ValueError(f"a symmetry is a rigid motion without a mirror, got {matrix.tolist()}")
     matrix[:3, 3] *= scale
     return matrix

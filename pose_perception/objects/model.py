@@ -172,7 +172,8 @@ def _simplified(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
     legacy = open3d.geometry.TriangleMesh(
         open3d.utility.Vector3dVector(mesh.vertices), open3d.utility.Vector3iVector(mesh.faces)
     )
-    legacy = legacy.simplify_quadric_decimation(_MOST_FACES)
+    # Faces that share no vertices, as in STL files, would shrink each for itself and leave holes.
+    legacy = legacy.remove_duplicated_vertices().simplify_quadric_decimation(_MOST_FACES)
     vertices, faces = np.asarray(legacy.vertices), np.asarray(legacy.triangles)
     visual = mesh.visual.to_color() if mesh.visual.kind == "texture" else mesh.visual
     if not mesh.visual.defined or visual.kind not in ("vertex", "face"):

@@ -70,15 +70,19 @@ def cast(
         wanted: Index of the wanted pixels among all N * h * w; None for all of them.
     """
     height, width = size
-    index = np.arange(len(poses) * height * width) if wanted is None else wanted
-    row, column = np.divmod(index, width)
-    picture, row = np.divmod(row, height)
-    fx, fy, cx, cy = np.asarray(intrinsics, np.float32).T[:, :, None]
-    x = ((np.arange(width, dtype=np.float32) - cx) / fx)[picture, column]
-    y = ((np.arange(height, dtype=np.float32) - cy) / fy)[picture, row]
+    count, pixels = len(poses), height * width
+    index = np.arange(count * pixels) if wanted is None else wanted
+    borders = np.searchsorted(index, np.arange(count + 1) * pixels)
+    picture = np.repeat(np.arange(count), np.diff(borders))
+    row, column = np.divmod((index - picture * pixels).astype(np.int32), np.int32(width))
+    fx, fy, cx, cy = (value.take(picture) for value in np.asarray(intrinsics, np.float32).T)
+    sight = np.ones((len(index), 3), np.float32)
+    sight[:, 0] = (column - cx) / fx
+    sight[:, 1] = (row - cy) / fy
     rotation = np.asarray(poses[:, :3, :3], np.float32)
-    turned = rotation[picture]
-    directions = x[:, None] * turned[:, 0] + y[:, None] * turned[:, 1] + turned[:, 2]
+    directions = np.empty_like(sight)
+    for turn, start, stop in zip(rotation, borders[:-1], borders[1:], strict=True):
+        np.matmul(sight[start:stop], turn, out=directions[start:stop])
     origins = -np.einsum("nji,nj->ni", rotation, np.asarray(poses[:, :3, 3], np.float32))
     return Rays(index, picture, origins, directions)
 
@@ -114,7 +118,7 @@ class Outline:
             cv2.fillConvexPoly(inside[i], cv2.convexHull(whole[i]), 1)
         # Corners were rounded; a few rays more at the seams between pictures do no harm.
         grown = cv2.dilate(inside.reshape(-1, width), np.ones((3, 3), np.uint8))
-        return np.flatnonzero(grown)
+        return np.flatnonzero(grown.view(np.bool_))
 
 
 class RayRenderer(ABC):

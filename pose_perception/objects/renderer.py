@@ -6,12 +6,14 @@ sits at the camera: what the surface shows does not depend on a room that nobody
 
 from __future__ import annotations
 
+import warnings
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from pose_perception.datatypes import FloatArray
+from pose_perception.errors import DeviceError
 from pose_perception.objects.surface import Surface
 
 
@@ -59,7 +61,7 @@ class Renderer(Protocol):
 
 
 def make_renderer(surface: Surface, device: str) -> Renderer:
-    """Return the renderer for a device.
+    """Return the renderer for a device; where Warp cannot use a GPU that torch can, that for the CPU with a warning.
 
     Args:
         surface: What to render.
@@ -68,7 +70,10 @@ def make_renderer(surface: Surface, device: str) -> Renderer:
     if device.startswith("cuda"):
         from pose_perception.objects.warp_renderer import WarpRenderer
 
-        return WarpRenderer(surface, device)
+        try:
+            return WarpRenderer(surface, device)
+        except DeviceError as error:
+            warnings.warn(f"{error}; objects are rendered on the CPU", RuntimeWarning, stacklevel=2)
     from pose_perception.objects.raycasting import RaycastingRenderer
 
     return RaycastingRenderer(surface)

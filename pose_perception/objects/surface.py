@@ -57,13 +57,22 @@ class Surface:
             barycentric: Weights of the second and third corner, shape (N, 2).
             texel_m: Size of what one point stands for, metres: the texture is averaged over about that much.
         """
-        u, v = barycentric[:, :1], barycentric[:, 1:]
-        corners = self.uvs if self.uvs is not None else self.colors
-        if corners is None:
+        if not self.has_color:
             return np.full((len(faces), 3), GREY, np.float32)
-        chosen = corners[faces]
-        values = (1 - u - v) * chosen[:, 0] + u * chosen[:, 1] + v * chosen[:, 2]
-        return self._sample(values, self._level(texel_m)) if self.uvs is not None else values.astype(np.float32)
+        u, v = np.ascontiguousarray(barycentric.T, np.float32)
+        weights = (1 - u - v, u, v)
+        # One number after the other: numpy is slow with the short axes of corners and channels.
+        values = [
+            sum(weight * numbers.take(faces) for weight, numbers in zip(weights, corners, strict=True))
+            for corners in self._by_channel
+        ]
+        return np.stack(values, axis=1) if self.uvs is None else self._sample(*values, self._level(texel_m))
+
+    @cached_property
+    def _by_channel(self) -> npt.NDArray[np.float32]:
+        """Colours or texture coordinates by channel, corner and face, shape (C, 3, F)."""
+        corners = self.uvs if self.uvs is not None else self.colors
+        return np.ascontiguousarray(np.transpose(corners, (2, 1, 0)), np.float32)
 
     @cached_property
     def texel_size(self) -> float:
@@ -80,12 +89,14 @@ class Surface:
         return self.texture[int(np.clip(np.round(np.log2(max(ratio, 1.0))), 0, len(self.texture) - 1))]
 
     @staticmethod
-    def _sample(uvs: FloatArray, texture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def _sample(
+        u: npt.NDArray[np.float32], v: npt.NDArray[np.float32], texture: npt.NDArray[np.uint8]
+    ) -> npt.NDArray[np.float32]:
         """Nearest texel; coordinates outside of 0 to 1 repeat the texture."""
         height, width = texture.shape[:2]
-        columns = np.floor(uvs[:, 0] * width).astype(np.int64) % width
-        rows = np.floor((1 - uvs[:, 1]) * height).astype(np.int64) % height
-        return texture[rows, columns].astype(np.float32) / 255
+        column = np.floor(u * np.float32(width)).astype(np.int32) % np.int32(width)
+        row = np.floor((1 - v) * np.float32(height)).astype(np.int32) % np.int32(height)
+        return texture.reshape(-1, 3).take(row * width + column, axis=0) * np.float32(1 / 255)
 
 
 def halvings(texture: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], ...]:

@@ -22,6 +22,7 @@ from pose_perception.errors import InvalidInputError
 STEPS = 36  # of a full turn about a continuous axis
 _ORDERS = (6, 5, 4, 3, 2)
 _MOST = 2 * STEPS
+_MOST_DISCRETE = 24  # those of a cube; more of them without an axis of revolution are an error of sampling
 _QUERIES = 1000
 # Largest distance between the surface and the turned surface, in diameters: its mean and its 95th percentile.
 _SAME_SHAPE = (0.006, 0.02)
@@ -30,6 +31,8 @@ _LIKE_SHAPE = (0.02, 0.06)
 _SAME_COLOR = (0.05, 0.2)
 _EQUAL_SPREAD = 0.06  # relative difference of spreads along two axes that leaves axes between them possible
 _OTHER_AXIS = math.cos(math.radians(40.0))
+# Normals within this of each other are those of a flat side, if they are this share of the surface.
+_SIDE, _SIDE_SHARE, _MOST_SIDES = math.cos(math.radians(5.0)), 0.1, 3
 _PROBES_RAD = (0.31, 0.74, 1.35, 2.33)  # no multiples of each other
 
 
@@ -133,7 +136,7 @@ def find_symmetries(points: FloatArray, normals: FloatArray, colors: FloatArray 
     # What changes nothing is a group: it cannot be open, whatever the noise of the samples says.
     closed = _close(same, _MOST) if len(same) < STEPS else np.stack(same)
     same_axis = axis if axis is not None and all(cloud.is_same(about(*axis, angle)) for angle in _PROBES_RAD) else None
-    if same_axis is None and len(closed) > _MOST // 4:
+    if same_axis is None and len(closed) > _MOST_DISCRETE:
         closed = np.eye(4)[None]
     return Symmetries(closed, _distinct(np.concatenate([closed, group])), same_axis)
 
@@ -158,7 +161,7 @@ def _full_turn() -> Iterator[float]:
 def _shape_group(cloud: _Cloud) -> tuple[FloatArray, FloatArray | None]:
     """Return the motions that the shape hardly shows, and the axis of a surface of revolution."""
     centers = (cloud.points.mean(0), (cloud.points.min(0) + cloud.points.max(0)) / 2)
-    axes = _candidate_axes(cloud.points)
+    axes = _candidate_axes(cloud.points, cloud.normals)
     for direction, center in itertools.product(axes, centers):
         if all(cloud.is_alike(about(center, direction, angle)) for angle in _PROBES_RAD):
             turns = np.stack([about(center, direction, angle) for angle in _full_turn()])
@@ -181,18 +184,34 @@ def _shape_group(cloud: _Cloud) -> tuple[FloatArray, FloatArray | None]:
     return _close([motion for _, motion in kept], STEPS), None
 
 
-def _candidate_axes(points: FloatArray) -> FloatArray:
-    """Return directions of axes that a symmetric object may have, shape (A, 3): principal ones, and the frame's own."""
+def _candidate_axes(points: FloatArray, normals: FloatArray) -> FloatArray:
+    """Return directions of axes that a symmetric object may have, shape (A, 3).
+
+    They are the principal ones, the frame's own, and those through large flat sides.
+    """
     spread, directions = np.linalg.eigh(np.cov(points.T))
     principal = directions.T[::-1]
     spread = spread[::-1]
-    axes = [*principal, *np.eye(3)]
+    axes = [*principal, *np.eye(3), *_side_axes(normals)]
     for i, j in ((0, 1), (1, 2)):
         if spread[i] - spread[j] < _EQUAL_SPREAD * spread[i]:
             # Any direction between them is as principal as they are.
             angles = np.arange(1, STEPS) * math.pi / STEPS
             axes += [np.cos(a) * principal[i] + np.sin(a) * principal[j] for a in angles]
     return np.array(axes)
+
+
+def _side_axes(normals: FloatArray) -> list[FloatArray]:
+    """Return the normals of the largest flat sides, opposite ones once."""
+    left, axes = normals, []
+    while len(left) and len(axes) < _MOST_SIDES:
+        near = np.abs(left[:: max(1, len(left) // 200)] @ left.T) > _SIDE
+        side = left[near[near.sum(1).argmax()]]
+        if len(side) < _SIDE_SHARE * len(normals):
+            break
+        axes.append(np.linalg.eigh(side.T @ side)[1][:, 2])
+        left = left[np.abs(left @ axes[-1]) < _OTHER_AXIS]
+    return axes
 
 
 def _close(motions: Sequence[FloatArray], most: int) -> FloatArray:

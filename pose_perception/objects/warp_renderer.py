@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import warp as wp
 
+from pose_perception.errors import DeviceError
 from pose_perception.objects.rays import Hits, RayRenderer, Rays
 from pose_perception.objects.surface import Surface
 
@@ -18,12 +19,18 @@ class WarpRenderer(RayRenderer):
     Args:
         surface: What to render.
         device: `cuda`, `cuda:0`, or `cpu`.
+
+    Raises:
+        DeviceError: Warp cannot use the device, for instance because its driver is too old.
     """
 
     def __init__(self, surface: Surface, device: str = "cuda") -> None:
         super().__init__(surface, _MOST_RAYS)
         wp.config.log_level = wp.LOG_ERROR  # neither a banner nor a line for each kernel
-        self._device = wp.get_device(device)
+        try:
+            self._device = wp.get_device(device)
+        except (RuntimeError, ValueError) as error:
+            raise DeviceError(f"Warp cannot use the device {device}: {error}") from error
         self._mesh = wp.Mesh(
             points=wp.array(surface.vertices, dtype=wp.vec3, device=self._device),
             indices=wp.array(surface.faces.reshape(-1), dtype=wp.int32, device=self._device),

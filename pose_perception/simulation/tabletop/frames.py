@@ -120,7 +120,7 @@ class Tabletop:
         for i, (pose, thing) in enumerate(zip(poses, self.things, strict=True)):
             if pose[2, 3] < thing.radius + 0.05:
                 continue
-                crop = crop_intrinsics(pose[None], np.zeros(3), thing.radius, _INTRINSICS, 1.1, 64)
+            crop = crop_intrinsics(pose[None], np.zeros(3), thing.radius, _INTRINSICS, 1.1, 64)
             alone = RaycastingRenderer(thing.surface).render(pose[None], crop, 64, color=False).mask.sum()
             # Pixels of the crop are larger or smaller than those of the image.
             whole = alone * (CAMERA.fx / crop[0, 0]) * (CAMERA.fy / crop[0, 1])

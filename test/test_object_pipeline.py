@@ -1,0 +1,175 @@
+"""Tests for objects in frames, with the trained network: what a user would notice."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+from scipy.spatial.transform import Rotation
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from object_scenes import INTRINSICS, SIZE, painted_box, photograph
+
+from pose_perception.datatypes import CameraIntrinsics, RgbdFrame, TrackingState
+from pose_perception.errors import ConfigurationError, InvalidInputError
+from pose_perception.networks.runtime import Network, load_network
+from pose_perception.objects.crops import Observation
+from pose_perception.objects.datatypes import ObjectPose, ObjectRegion
+from pose_perception.objects.model import ObjectModel, make_model
+from pose_perception.objects.pipeline import ObjectPipeline, ObjectPipelineConfig
+from pose_perception.objects.raycasting import RaycastingRenderer
+
+CAMERA = CameraIntrinsics(SIZE[1], SIZE[0], *INTRINSICS)
+WALL = Observation(np.full((*SIZE, 3), 90, np.uint8), np.ones(SIZE, np.float32), INTRINSICS)
+
+
+def _pose(x: float, turn: tuple[float, float, float] = (0.6, 0.9, 0.2)) -> np.ndarray:
+    pose = np.eye(4)
+    pose[:3, :3] = Rotation.from_rotvec(turn).as_matrix()
+    pose[:3, 3] = [x, 0.02, 0.6]
+    return pose
+
+
+LEFT, RIGHT = _pose(-0.12), _pose(0.12, (-0.5, 0.7, 0.9))
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    return load_network("pose_matcher", "cpu", "fast")
+
+
+@pytest.fixture(scope="module")
+def box() -> ObjectModel:
+    return make_model(painted_box(), "box")
+
+
+@pytest.fixture(scope="module")
+def ball() -> ObjectModel:
+    return make_model(trimesh.creation.icosphere(3, radius=0.045), "ball")
+
+
+@pytest.fixture(scope="module")
+def left(box: ObjectModel) -> Observation:
+    return photograph(RaycastingRenderer(box.surface), LEFT)
+
+
+def _frame(seen: Observation, seconds: float = 0.0) -> RgbdFrame:
+    return RgbdFrame(seen.image, seen.depth, CAMERA, round(seconds * 1e9), "camera")
+
+
+def _region(seen: Observation, model: str | None = "box") -> ObjectRegion:
+    return ObjectRegion((seen.depth > 0) & (seen.depth < 0.9), model)
+
+
+def _assert_right(found: ObjectPose, truth: np.ndarray, model: ObjectModel) -> None:
+    at, truly = (model.points @ pose[:3, :3].T + pose[:3, 3] for pose in (found.camera_from_object, truth))
+    assert np.linalg.norm(at - truly, axis=1).mean() < 0.05 * model.diameter
+    assert found.score > 0.5
+    assert np.linalg.eigvalsh(found.covariance).min() > 0
+
+
+def test_object_in_a_mask_is_found_followed_predicted_lost_and_found_again(
+    network: Network, box: ObjectModel, left: Observation
+) -> None:
+    pipeline = ObjectPipeline([box], ObjectPipelineConfig(device="cpu"), network)
+    (found,) = pipeline.process(_frame(left), [_region(left)])
+    assert (found.id, found.model, found.tracking_state) == ("box_1", "box", TrackingState.TRACKED)
+    _assert_right(found, LEFT, box)
+    # It moves by a centimetre: the same object, without a mask.
+    later = LEFT.copy()
+    later[0, 3] += 0.01
+    (followed,) = pipeline.process(_frame(photograph(RaycastingRenderer(box.surface), later), 0.033), [])
+    assert (followed.id, followed.tracking_state) == ("box_1", TrackingState.TRACKED)
+    _assert_right(followed, later, box)
+    # It is gone: predicted, less and less certain, then lost once, then not there.
+    (first,) = pipeline.process(_frame(WALL, 0.1), [])
+    (second,) = pipeline.process(_frame(WALL, 0.6), [])
+    assert first.id == second.id == "box_1"
+    assert first.tracking_state is second.tracking_state is TrackingState.PREDICTED
+    assert first.score == second.score == 0
+    assert np.trace(second.covariance) > np.trace(first.covariance) > np.trace(followed.covariance)
+    (gone,) = pipeline.process(_frame(WALL, 2.0), [])
+    assert gone.tracking_state is TrackingState.LOST
+    assert pipeline.process(_frame(WALL, 2.1), []) == []
+    # What comes back later is another object for all that is known.
+    (again,) = pipeline.process(_frame(left, 2.2), [_region(left)])
+    assert again.id == "box_2"
+    # Time that goes back is another recording.
+    lost, anew = pipeline.process(_frame(left, 0.0), [_region(left)])
+    assert (lost.id, lost.tracking_state) == ("box_2", TrackingState.LOST)
+    assert (anew.id, anew.tracking_state) == ("box_3", TrackingState.TRACKED)
+
+
+def test_useless_masks_find_nothing_and_raise_nothing(network: Network, box: ObjectModel, left: Observation) -> None:
+    pipeline = ObjectPipeline([box], ObjectPipelineConfig(device="cpu"), network)
+    nothing = ObjectRegion(np.zeros(SIZE, np.bool_), "box")
+    assert pipeline.process(_frame(left), [nothing]) == []
+    few = np.zeros(SIZE, np.bool_)
+    few[200:203, 200:203] = True
+    assert pipeline.process(_frame(left), [ObjectRegion(few, "box")]) == []
+    # A mask of everything tells nothing: what is found in spite of it is right.
+    for found in pipeline.process(_frame(left), [ObjectRegion(np.ones(SIZE, np.bool_), "box")]):
+        _assert_right(found, LEFT, box)
+
+
+def test_input_that_does_not_fit_is_refused(network: Network, box: ObjectModel, left: Observation) -> None:
+    pipeline = ObjectPipeline([box], ObjectPipelineConfig(device="cpu"), network)
+    with pytest.raises(InvalidInputError, match="mask has shape"):
+        pipeline.process(_frame(left), [ObjectRegion(np.ones((20, 30), np.bool_), "box")])
+    with pytest.raises(InvalidInputError, match="known are box"):
+        pipeline.process(_frame(left), [_region(left, "cup")])
+    with pytest.raises(InvalidInputError, match="need depth"):
+        pipeline.process(RgbdFrame(left.image, None, CAMERA))
+    with pytest.raises(InvalidInputError, match="bool"):
+        ObjectRegion(np.ones(SIZE, np.uint8))
+    with pytest.raises(ConfigurationError, match="different names"):
+        ObjectPipeline([box, box], None, network)
+    with pytest.raises(ConfigurationError, match="none"):
+        ObjectPipeline([], None, network)
+
+
+@pytest.mark.parametrize("nothing", [0.0, np.nan])
+def test_object_without_depth_is_not_claimed(
+    network: Network, box: ObjectModel, left: Observation, nothing: float
+) -> None:
+    depth = np.where(left.depth < 0.9, np.float32(nothing), left.depth)
+    pipeline = ObjectPipeline([box], ObjectPipelineConfig(device="cpu"), network)
+    region = _region(left)
+    found = pipeline.process(_frame(Observation(left.image, depth, INTRINSICS)), [region])
+    assert all(one.score < 0.5 for one in found)
+
+
+def test_object_that_is_not_there_is_not_claimed(network: Network, ball: ObjectModel, left: Observation) -> None:
+    # A box stands there, and a ball is looked for: in its mask, and everywhere.
+    pipeline = ObjectPipeline([ball], ObjectPipelineConfig(device="cpu"), network)
+    assert pipeline.process(_frame(left), [_region(left, "ball")]) == []
+    assert pipeline.process(_frame(left, 0.1)) == []
+
+
+def test_two_objects_of_one_model_keep_their_names(network: Network, box: ObjectModel) -> None:
+    renderer = RaycastingRenderer(box.surface)
+    one, other = photograph(renderer, LEFT), photograph(renderer, RIGHT)
+    behind = other.depth < 0.9
+    both = Observation(
+        np.where(behind[..., None], other.image, one.image), np.where(behind, other.depth, one.depth), INTRINSICS
+    )
+    pipeline = ObjectPipeline([box], ObjectPipelineConfig(device="cpu", instances=2), network)
+    regions = [_region(one), _region(other)]
+    first = {pose.id: pose for pose in pipeline.process(_frame(both), regions)}
+    second = {pose.id: pose for pose in pipeline.process(_frame(both, 0.033), regions)}
+    assert set(first) == set(second) == {"box_1", "box_2"}
+    at_left = min(first, key=lambda name: first[name].camera_from_object[0, 3])
+    for found in (first, second):
+        for name, pose in found.items():
+            _assert_right(pose, LEFT if name == at_left else RIGHT, box)
+
+
+def test_region_without_a_name_gets_the_model_that_fits(
+    network: Network, box: ObjectModel, ball: ObjectModel, left: Observation
+) -> None:
+    pipeline = ObjectPipeline([ball, box], ObjectPipelineConfig(device="cpu", searches=0), network)
+    (found,) = pipeline.process(_frame(left), [_region(left, None)])
+    assert found.model == "box"
+    _assert_right(found, LEFT, box)

@@ -1,0 +1,140 @@
+"""Tests for rendering and comparing: what a user would notice."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from object_scenes import INTRINSICS, SIZE, painted_box, photograph
+
+from pose_perception.objects.crops import Observation
+from pose_perception.objects.raycasting import RaycastingRenderer
+from pose_perception.objects.surface import surface_of
+from pose_perception.objects.verification import Evidence, verify
+
+CENTER, RADIUS = np.zeros(3), 0.076
+TRUTH = np.eye(4)
+TRUTH[:3, :3] = Rotation.from_rotvec([0.6, 0.9, 0.2]).as_matrix()
+TRUTH[:3, 3] = [0.04, 0.02, 0.6]
+
+
+@pytest.fixture(scope="module")
+def renderer() -> RaycastingRenderer:
+    return RaycastingRenderer(surface_of(painted_box()))
+
+
+def _verify(
+    renderer: RaycastingRenderer, poses: list[np.ndarray], seen: Observation, mask: np.ndarray | None = None
+) -> Evidence:
+    said = None if mask is None else Observation(seen.image, mask.astype(np.float32), INTRINSICS)
+    return verify(renderer, np.stack(poses), CENTER, RADIUS, seen, said, 80, color=True)
+
+
+def _shifted(*by: float) -> np.ndarray:
+    pose = TRUTH.copy()
+    pose[:3, 3] += by
+    return pose
+
+
+def _turned(*by: float) -> np.ndarray:
+    pose = TRUTH.copy()
+    pose[:3, :3] = Rotation.from_rotvec(by).as_matrix() @ TRUTH[:3, :3]
+    return pose
+
+
+def test_right_pose_has_all_evidence_for_it(renderer: RaycastingRenderer) -> None:
+    seen = photograph(renderer, TRUTH)
+    found = _verify(renderer, [TRUTH], seen, seen.depth < 0.9)
+    assert found.score[0] > 0.9
+    assert found.inlier[0] > 0.95
+    assert found.color[0] > 0.95
+    assert found.uncovered[0] < 0.05
+    assert found.covered[0] > 0.95
+    shares = found.inlier + found.violated + found.hidden + found.unknown
+    assert shares[0] == pytest.approx(1, abs=1e-9)
+
+
+def test_wrong_poses_score_below_the_right_one(renderer: RaycastingRenderer) -> None:
+    seen = photograph(renderer, TRUTH)
+    wrong = [
+        _shifted(0.03, 0, 0),
+        _shifted(0, -0.03, 0),
+        _shifted(0, 0, 0.04),
+        _shifted(0, 0, -0.04),
+        _turned(0.6, 0, 0),
+        _turned(0, 0, 0.6),
+        _shifted(-0.2, 0.1, 0),  # beside it, before the wall
+    ]
+    for mask in (None, seen.depth < 0.9):
+        score = _verify(renderer, [TRUTH, *wrong], seen, mask).score
+        assert score[0] > score[1:].max() + 0.05
+        assert score[-1] < 0.05
+
+
+def test_pose_that_is_seen_through_is_violated_not_hidden(renderer: RaycastingRenderer) -> None:
+    seen = photograph(renderer, TRUTH)
+    found = _verify(renderer, [_shifted(0, 0, -0.05), _shifted(0, 0, 0.05), _shifted(-0.2, 0.1, 0)], seen)
+    assert found.violated[0] > 0.9
+    assert found.hidden[0] < 0.05
+    assert found.hidden[1] > 0.9
+    assert found.violated[2] > 0.95
+
+
+def test_what_stands_before_it_costs_less_than_free_space(renderer: RaycastingRenderer) -> None:
+    whole = photograph(renderer, TRUTH)
+    columns = np.nonzero((whole.depth < 0.9).any(0))[0]
+    half = slice(0, int(columns.mean()))
+    covered = photograph(renderer, TRUTH, occluder=(slice(None), half, 0.4))
+    seen_through = photograph(renderer, TRUTH, occluder=(slice(None), half, 1.0))
+    clear, hidden, through = (
+        float(_verify(renderer, [TRUTH], seen).score[0]) for seen in (whole, covered, seen_through)
+    )
+    assert clear > hidden + 0.1
+    assert hidden > through + 0.1
+    assert 0.3 < _verify(renderer, [TRUTH], covered).hidden[0] < 0.7
+
+
+def test_object_that_is_not_there_scores_nothing(renderer: RaycastingRenderer) -> None:
+    wall = Observation(np.full((*SIZE, 3), 90, np.uint8), np.ones(SIZE, np.float32), INTRINSICS)
+    assert _verify(renderer, [TRUTH], wall).score[0] < 0.02
+
+
+@pytest.mark.parametrize("nothing", [0.0, np.nan])
+def test_missing_depth_is_unknown(renderer: RaycastingRenderer, nothing: float) -> None:
+    seen = photograph(renderer, TRUTH)
+    blind = Observation(seen.image, np.full(SIZE, nothing, np.float32), INTRINSICS)
+    found = _verify(renderer, [TRUTH], blind)
+    assert found.unknown[0] == 1
+    assert found.score[0] == 0
+    assert found.color[0] == 0
+
+
+def test_mask_beside_it_speaks_against_it(renderer: RaycastingRenderer) -> None:
+    seen = photograph(renderer, TRUTH)
+    mask = np.zeros(SIZE, np.bool_)
+    mask[:, :150] = True
+    found = _verify(renderer, [TRUTH], seen, mask)
+    assert found.covered[0] == 0
+    assert found.score[0] < 0.6
+    empty = _verify(renderer, [TRUTH], seen, np.zeros(SIZE, np.bool_))
+    assert np.all(np.isfinite(empty.score))
+
+
+def test_colours_tell_apart_what_the_shape_does_not(renderer: RaycastingRenderer) -> None:
+    seen = photograph(renderer, TRUTH)
+    over = TRUTH @ np.diag([-1.0, -1, 1, 1])
+    found = _verify(renderer, [TRUTH, over], seen)
+    assert abs(found.score[0] - found.score[1]) < 0.02
+    assert found.color[0] > found.color[1] + 0.3
+
+
+def test_brightness_of_the_room_does_not_matter(renderer: RaycastingRenderer) -> None:
+    seen = photograph(renderer, TRUTH)
+    dark = Observation(np.uint8(seen.image * 0.4 + 20), seen.depth, INTRINSICS)
+    assert _verify(renderer, [TRUTH], dark).color[0] > 0.9
+    grey = Observation(np.full((*SIZE, 3), 128, np.uint8), seen.depth, INTRINSICS)
+    assert abs(_verify(renderer, [TRUTH], grey).color[0]) < 0.1
