@@ -1,4 +1,4 @@
-"""Robots drawn as their capsules, seen from in front, for people to look at."""
+"""Robots drawn as their capsules, seen from in front and a little from their left and above, for people to look at."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ _Color = tuple[int, int, int]
 _BACKGROUND, _BODY, _TARGET = (250, 250, 250), (150, 150, 150), (0, 158, 115)
 _ARMS: dict[str, _Color] = {"left": (230, 159, 0), "right": (86, 180, 233), "single": (230, 159, 0)}
 # How much darker the farthest part is, and how much room is left around arms that are stretched out.
-_DARKER, _ROOM = 0.5, 1.25
+_DARKER, _ROOM = 0.4, 1.05
+# From where the robot is seen: how far to its left and above, degrees.
+_AZIMUTH_DEG, _ELEVATION_DEG = 30.0, 20.0
 _EDGE = (70, 70, 70)
 
 
 class RobotDrawing:
-    """Draws one robot into a square, as somebody sees it who stands in front of it: its left is on the right."""
+    """Draws one robot into a square, as somebody sees it who stands before it: its left is on the right."""
 
     def __init__(self, robot: Robot, capsules: CapsuleModel, size_px: int) -> None:
         """Choose the scale.
@@ -36,7 +38,8 @@ class RobotDrawing:
         """
         self._robot, self._capsules, self._size = robot, capsules, size_px
         points = [robot.points(robot.rest, name) for name in robot.arms]
-        self._middle = robot.base_from_torso.T @ np.mean([point.shoulder for point in points], axis=0)
+        self._view_from_base = _view_from_torso() @ robot.base_from_torso.T
+        self._middle = self._view_from_base @ np.mean([point.shoulder for point in points], axis=0)
         reach = max(arm.upper_m + arm.forearm_m for arm in robot.arms.values())
         spread = max(float(np.linalg.norm(a.shoulder - b.shoulder)) for a in points for b in points)
         hand = max(float(np.linalg.norm(point.tool[:3, 3] - point.wrist)) for point in points)
@@ -51,8 +54,8 @@ class RobotDrawing:
         """
         image = np.full((self._size, self._size, 3), _BACKGROUND, np.uint8)
         bodies = self._robot.kinematics.bodies(q)
-        ends = self._capsules.segments(bodies) @ self._robot.base_from_torso  # into the axes of the torso
-        depth = ends[..., 0].mean(axis=1)
+        ends = self._capsules.segments(bodies) @ self._view_from_base.T
+        depth = ends[..., 2].mean(axis=1)
         nearness = (depth - depth.min()) / max(float(np.ptp(depth)), 1e-6)
         for i in np.argsort(depth):
             shade = 1 - _DARKER * (1 - nearness[i])
@@ -66,7 +69,7 @@ class RobotDrawing:
             shoulder = arm_points(arm, bodies).shoulder
             elbow, wrist = target_points(arm, target, shoulder)
             way = [point for point in (shoulder, elbow, wrist) if point is not None]
-            pixels = self._pixels(np.array(way) @ self._robot.base_from_torso)
+            pixels = self._pixels(np.array(way) @ self._view_from_base.T)
             for a, b in pairwise(pixels):
                 cv2.line(image, a, b, _TARGET, 3, cv2.LINE_AA)
         return image
@@ -79,7 +82,16 @@ class RobotDrawing:
         return _BODY
 
     def _pixels(self, points: FloatArray) -> list[tuple[int, int]]:
-        """Return where points with shape (P, 3), metres in the axes of the torso, are in the picture."""
+        """Return where points with shape (P, 3), metres in the axes of the view, are in the picture."""
         shifted = self._scale * (points - self._middle)
-        right, down = self._size / 2 + shifted[:, 1], self._size * 0.4 - shifted[:, 2]
+        right, down = self._size / 2 + shifted[:, 0], self._size * 0.45 - shifted[:, 1]
         return [(round(float(u)), round(float(v))) for u, v in zip(right, down, strict=True)]
+
+
+def _view_from_torso() -> FloatArray:
+    """Return the rotation with shape (3, 3) into the axes of the view: to the right, up and towards who looks."""
+    azimuth, elevation = np.radians((_AZIMUTH_DEG, _ELEVATION_DEG))
+    flat = np.array([np.cos(azimuth), np.sin(azimuth), 0.0])
+    towards = np.cos(elevation) * flat + np.array([0.0, 0.0, np.sin(elevation)])
+    right = np.array([-np.sin(azimuth), np.cos(azimuth), 0.0])
+    return np.stack([right, np.cross(towards, right), towards])

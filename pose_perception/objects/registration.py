@@ -17,11 +17,11 @@ from pose_perception.objects.alignment import Alignment, SurfaceField, align
 from pose_perception.objects.candidates import Candidates, Rough
 from pose_perception.objects.crops import Observation, middles
 from pose_perception.objects.hypotheses import orientations, place
-from pose_perception.objects.matcher import compare
+from pose_perception.objects.matcher import Comparison, compare
 from pose_perception.objects.model import ObjectModel
 from pose_perception.objects.raycasting import RaycastingRenderer
 from pose_perception.objects.renderer import Renderer
-from pose_perception.objects.scoring import sorted_by_merit
+from pose_perception.objects.scoring import merit_of
 from pose_perception.objects.verification import Evidence, verify
 
 LEAST_POINTS = 30
@@ -155,18 +155,28 @@ class Registration:
         last, _ = self._weigh(searched, seen, align(searched.field, both, many, np.geomspace(0.01, 0.004, 3)), None)
         return last.select(_different(last.camera_from_object, model, len(both)))
 
+    def merit(self, searched: SearchedModel, seen: Observation, poses: FloatArray) -> FloatArray:
+        """Return how much speaks for each of N rough hypotheses, shape (N,)."""
+        judged, evidence = self._judged(searched, seen, poses, None)
+        return merit_of(judged.rank, judged.accept, evidence)
+
     def _weigh(
         self, searched: SearchedModel, seen: Observation, aligned: Alignment, mask: Observation | None
     ) -> tuple[Candidates, FloatArray]:
         """Return hypotheses with all that speaks for and against them, best first, and where the network moves each."""
-        model, poses = searched.model, aligned.camera_from_object
+        poses = aligned.camera_from_object
+        judged, evidence = self._judged(searched, seen, poses, mask)
+        merit = merit_of(judged.rank, judged.accept, evidence)
+        found = Candidates(poses, merit, judged.rank, judged.accept, evidence, aligned.information, aligned.residual)
+        order = np.argsort(-merit)
+        return found.select(order), judged.camera_from_object[order]
+
+    def _judged(
+        self, searched: SearchedModel, seen: Observation, poses: FloatArray, mask: Observation | None
+    ) -> tuple[Comparison, Evidence]:
+        model = searched.model
         judged = compare(self._network, searched.renderer, poses, model.center, model.radius, seen)
-        evidence = self._verify(searched, poses, seen, mask, _FINE_PX, color=True)
-        found = Candidates(
-            poses, np.zeros(len(poses)), judged.rank, judged.accept, evidence, aligned.information, aligned.residual
-        )
-        order, found = sorted_by_merit(found)
-        return found, judged.camera_from_object[order]
+        return judged, self._verify(searched, poses, seen, mask, _FINE_PX, color=True)
 
     def _aligned(self, searched: SearchedModel, poses: FloatArray, points: FloatArray) -> FloatArray:
         widths = searched.model.radius * np.geomspace(0.15, 0.05, 4)

@@ -10,6 +10,7 @@ from pose_perception.datatypes import FloatArray
 from pose_perception.objects.candidates import Candidates
 from pose_perception.objects.crops import middles
 from pose_perception.objects.model import ObjectModel
+from pose_perception.objects.verification import Evidence
 
 # Fitted on simulated tables by `training.object_calibration`, in the order of the functions that name them.
 _MERIT = (1.0, 4.0, 4.0, 0.0, 0.0)
@@ -23,19 +24,20 @@ _PRIOR_SHIFT, _PRIOR_TURN = 1.0, 1.8
 _ONE = 0.1
 
 
-def merit_features(candidates: Candidates) -> FloatArray:
+def merit_features(rank: FloatArray, accept: FloatArray, evidence: Evidence) -> FloatArray:
     """Return what candidates of one object are compared by, shape (N, 5)."""
-    evidence = candidates.evidence
-    return np.stack(
-        [candidates.rank, evidence.score, evidence.color, np.clip(candidates.accept, -6, 6), evidence.inlier], axis=1
-    )
+    return np.stack([rank, evidence.score, evidence.color, np.clip(accept, -6, 6), evidence.inlier], axis=1)
 
 
-def sorted_by_merit(candidates: Candidates) -> tuple[npt.NDArray[np.intp], Candidates]:
-    """Return the order of candidates by merit, best first, and the candidates so sorted, with their merit."""
-    merit = merit_features(candidates) @ np.array(_MERIT)
-    order = np.argsort(-merit)
-    return order, candidates._replace(merit=merit).select(order)
+def merit_of(rank: FloatArray, accept: FloatArray, evidence: Evidence) -> FloatArray:
+    """Return by what candidates of one object are sorted, shape (N,): the logarithm of a share, up to a constant.
+
+    Args:
+        rank: Of the network, shape (N,).
+        accept: Logit of the network, shape (N,).
+        evidence: Of each.
+    """
+    return merit_features(rank, accept, evidence) @ np.array(_MERIT)
 
 
 def probability_features(candidates: Candidates, model: ObjectModel) -> FloatArray:

@@ -35,7 +35,7 @@ class SegmentationConfig(Config):
         1.6, "Planes are larger than this, in diameters of the largest model.", minimum=1.0, maximum=20.0
     )
     max_depth_m: float = option(2.0, "Nothing farther away is looked at, metres.", minimum=0.2, maximum=10.0)
-    places: int = option(6, "Places that each model is looked for at.", minimum=1, maximum=100)
+    places: int = option(8, "Places that each model is looked for at.", minimum=1, maximum=100)
 
 
 class Scene:
@@ -144,7 +144,7 @@ class Scene:
                 break
             gap = np.linalg.norm(cloud - cloud[i], axis=1)
             found.append(Place(np.median(cloud[gap < 0.5 * radius], axis=0), float(worth[i])))
-            left_over &= gap > 0.7 * radius
+            left_over &= gap > 0.9 * radius
         return found
 
     def points_near(self, middle: FloatArray, radius: float) -> FloatArray:

@@ -83,6 +83,7 @@ class _Session:
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self._monitor)
         self._imitation: ImitationDemo | None = None
+        self._robot_started = False
         if plan.robot:
             self._imitation = ImitationDemo(plan.robot, out / "imitation.mp4", self._monitor.record)
             self._monitor.on_people = self._show
@@ -108,7 +109,7 @@ class _Session:
         if error is None and self._monitor.first_result_s is None:
             error = f"nobody was seen. {_PERCEPTION} says: {self._monitor.status}\n{self._children.tail(_PERCEPTION)}"
         if error is None and self._imitation is not None and not self._imitation.has_followed:
-            error = f"the robot never followed anybody\n{self._children.tail('imitation')}"
+            error = f"the robot never followed anybody\n{self._robot_says()}"
         if error is not None:
             print(f"error: {error}", file=sys.stderr)
         return 0 if error is None else 1
@@ -118,10 +119,13 @@ class _Session:
         self._children.start(_PERCEPTION, self._plan.perception, self._plan.remappings)
         if self._plan.camera is not None:
             self._children.start(*self._plan.camera)
-        if self._plan.robot:
-            robot = {"robot": self._plan.robot}
-            self._children.start("simulated_robot", {**ROBOT_PARAMETERS, **robot}, ROBOT_REMAPPINGS)
-            self._children.start("imitation", {**PARAMETERS, **robot}, REMAPPINGS)
+
+    def _start_robot(self) -> None:
+        """Start the robot once somebody is seen: networks load sooner when nothing else runs."""
+        self._robot_started = True
+        robot = {"robot": self._plan.robot}
+        self._children.start("simulated_robot", {**ROBOT_PARAMETERS, **robot}, ROBOT_REMAPPINGS)
+        self._children.start("imitation", {**PARAMETERS, **robot}, REMAPPINGS)
 
     def _show(self, image: Any, people: list[Skeleton], message: SkeletonArray) -> None:
         assert self._imitation is not None
@@ -136,6 +140,8 @@ class _Session:
             if self._plan.camera is not None and not self._children.is_running(self._plan.camera[0]):
                 return
             now_s, first_s = time.monotonic(), self._monitor.first_result_s
+            if self._plan.robot and first_s is not None and not self._robot_started:
+                self._start_robot()
             if first_s is not None and self._plan.duration_s is not None and now_s - first_s >= self._plan.duration_s:
                 return
             self._refresh(now_s)
@@ -168,6 +174,9 @@ class _Session:
     def _camera_says(self) -> str:
         lines = self._children.tail(self._plan.camera[0]).splitlines() if self._plan.camera else []
         return f"; {self._plan.camera[0]}: {lines[-1]}" if lines else ""
+
+    def _robot_says(self) -> str:
+        return self._children.tail("imitation") if self._robot_started else ""
 
     def _rows(self, memory_mb: float) -> list[tuple[str, str]]:
         rows = [images_row(self._image_counts()), *stream_table(self._monitor.statistics.summary())]

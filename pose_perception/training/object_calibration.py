@@ -86,7 +86,8 @@ def examples_of(seed: int, registration: Registration) -> list[Example]:
 
 def _example(candidates: Candidates, model: ObjectModel, truth: FloatArray | None) -> Example:
     error = np.full(len(candidates.rank), np.inf) if truth is None else _errors(candidates, model, truth)
-    return Example(merit_features(candidates), probability_features(candidates, model), error)
+    features = merit_features(candidates.rank, candidates.accept, candidates.evidence)
+    return Example(features, probability_features(candidates, model), error)
 
 
 def _errors(candidates: Candidates, model: ObjectModel, truth: FloatArray) -> FloatArray:

@@ -70,12 +70,6 @@ class Controller:
         return FollowJointTrajectory.Result()
 
 
-def begin(world: Any) -> None:
-    """Begin a replay, and forget what was before."""
-    test_imitation_replay.begin(world)
-    world.statuses.clear()
-
-
 def main() -> None:
     """Replay without a controller, to the end, until the switch is released, and with a controller that fails."""
     ros = conftest.Ros()
@@ -88,12 +82,18 @@ def main() -> None:
     assert ros.spin_until(lambda: "no controller" not in world.call("replay").message)
 
     def end(name: str) -> None:
-        begun = lambda: any(status.state > ImitationStatus.FAULT for status in world.statuses)  # noqa: E731
-        assert ros.spin_until(lambda: begun() and world.state == ImitationStatus.DISABLED, 30.0)
+        begun_s = time.time()
+
+        def has_ended() -> bool:
+            status = world.statuses[-1]
+            is_new = status.header.stamp.sec + status.header.stamp.nanosec * 1e-9 > begun_s
+            return is_new and status.state == ImitationStatus.DISABLED
+
+        assert ros.spin_until(has_ended, 30.0)
         ros.spin_for(0.3)
         found[name] = [world.statuses[-1].reason, controller.cancelled, world.speed < 1e-3]
 
-    begin(world)
+    test_imitation_replay.begin(world)
     end("whole")
     found["distance"] = float(np.abs(world.q - world.robot.rest - 0.1).max())
     found["streamed"] = len(world.trajectories)
@@ -101,15 +101,15 @@ def main() -> None:
     found["gripper"] = float(world.joints.grippers["single"].q[0])
     world.joints.joints.go(world.robot.rest)
     assert ros.spin_until(lambda: np.abs(world.q - world.robot.rest).max() < 1e-3 and world.speed < 1e-3)
-    begin(world)
+    test_imitation_replay.begin(world)
     world.wait_for(ImitationStatus.REPLAYING, 20.0)
     world.is_pressed = False
     end("released")
     controller.fails = True
-    begin(world)
+    test_imitation_replay.begin(world)
     end("failed")
     controller.fails, controller.refuses = False, True
-    begin(world)
+    test_imitation_replay.begin(world)
     end("refused")
     print(json.dumps(found))
     ros.close()
