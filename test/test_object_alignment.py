@@ -117,3 +117,13 @@ def test_can_may_turn_about_its_axis() -> None:
     assert turns[1] < 0.02 * min(turns[0], turns[2])
     axis = np.linalg.eigh(information[3:, 3:])[1][:, 0]
     assert abs(axis[1]) > np.cos(np.deg2rad(5))
+
+
+def test_points_on_the_side_that_is_turned_away_tell_nothing() -> None:
+    # The back of a plate lies where the front was measured: it cannot have been seen, however well it fits.
+    thing = _Object(trimesh.creation.box((0.2, 0.2, 0.02)))
+    truth, behind = _pose([0, 0, 0], [0, 0, 0.5]), _pose([0, 0, 0], [0, 0, 0.48])
+    points = visible_points(thing.renderer, truth)
+    inner = points[np.abs(points[:, :2]).max(1) < 0.07]
+    right, wrong = align(thing.field, np.stack([truth, behind]), inner, np.array([0.004])).information
+    assert np.trace(wrong) < 1e-3 * np.trace(right)

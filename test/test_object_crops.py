@@ -115,3 +115,16 @@ def test_unknown_depth_spreads_to_no_neighbour() -> None:
     assert np.isnan(same).sum() == 1
     _, larger = seen.crops(np.array([[120.0, 120, 32, 24]]), 48)
     assert np.all(np.isnan(larger) | (larger == 1) | (larger == 0))
+
+
+@pytest.mark.parametrize("scale", [0.4, 1.0, 1.7, 2.2, 4.5, 9.0])  # pixels of the image in one of the crop
+def test_pixels_of_the_crop_show_the_places_that_they_stand_for(scale: float) -> None:
+    # Colour and depth grow by two levels for each pixel to the right: what a pixel shows tells where it was taken.
+    column = np.broadcast_to(np.arange(128), (128, 128))
+    seen = Observation(np.repeat(2 * column[..., None], 3, axis=2).astype(np.uint8), np.float32(column), INTRINSICS)
+    size = int(100 / scale)
+    crop = np.array([[*INTRINSICS[:2] / scale, *(INTRINSICS[2:] - 10.3) / scale]])  # begins 10.3 px from both borders
+    colors, depths = seen.crops(crop, size)
+    wanted = 10.3 + scale * np.arange(size)
+    assert abs((colors[0, :, :, 0] / 2 - wanted).mean()) < 0.3
+    assert np.abs(depths[0] - wanted).max() < 0.55
