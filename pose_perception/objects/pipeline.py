@@ -28,7 +28,6 @@ from pose_perception.objects.registration import (
     points_around,
     turned_equal,
 )
-from pose_perception.objects.renderer import make_renderer
 from pose_perception.objects.scoring import covariance, probability
 from pose_perception.objects.segmentation import Palette, Scene, SegmentationConfig, palette_of
 from pose_perception.objects.tracking import ObjectTrack, ObjectTrackingConfig
@@ -90,9 +89,7 @@ class ObjectPipeline:
         network = network or load_network("pose_matcher", self.config.device, self.config.precision)
         self._registration = Registration(network, self.config.registration)
         turns = self.config.registration.turns
-        self._searched = {
-            model.name: SearchedModel(model, make_renderer(model.surface, network.device), turns) for model in models
-        }
+        self._searched = {model.name: SearchedModel(model, network.device, turns) for model in models}
         self._palettes: dict[str, Palette] = {model.name: palette_of(model) for model in models}
         self._largest = max(model.diameter for model in models)
         self._tracks: list[ObjectTrack] = []

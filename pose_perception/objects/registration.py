@@ -19,8 +19,7 @@ from pose_perception.objects.crops import Observation, middles
 from pose_perception.objects.hypotheses import orientations, place
 from pose_perception.objects.matcher import Comparison, compare
 from pose_perception.objects.model import ObjectModel
-from pose_perception.objects.raycasting import RaycastingRenderer
-from pose_perception.objects.renderer import Renderer
+from pose_perception.objects.renderer import make_renderer
 from pose_perception.objects.scoring import merit_of
 from pose_perception.objects.verification import Evidence, verify
 
@@ -55,13 +54,13 @@ class SearchedModel:
 
     Args:
         model: The model.
-        renderer: Of its surface; None for one on the CPU.
+        device: Where it is rendered; see `renderer.make_renderer`.
         turns: See `RegistrationConfig.turns`.
     """
 
-    def __init__(self, model: ObjectModel, renderer: Renderer | None = None, turns: int = 6) -> None:
+    def __init__(self, model: ObjectModel, device: str = "cpu", turns: int = 6) -> None:
         self.model = model
-        self.renderer = renderer or RaycastingRenderer(model.surface)
+        self.renderer = make_renderer(model.surface, device)
         self.field = SurfaceField(model.points, model.normals, model.center, model.radius)
         self._turns = turns
 

@@ -33,7 +33,7 @@ class ObjectTrackingConfig(Config):
     )
 
 
-@dataclass
+@dataclass(eq=False)
 class ObjectTrack:
     """One object that was found.
 

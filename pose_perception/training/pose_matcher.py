@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import math
 import multiprocessing
+import signal
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -297,6 +298,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--export", type=Path, help="write the weights there instead of training")
     options = parser.parse_args()
+    # Leaves by the regular way, so that the process that draws scenes ends too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         if options.export:
             export(options.folder, options.export)
