@@ -25,6 +25,15 @@ def is_learned(path: Path) -> bool:
     return path.suffix == ".npz" and is_movement(path)
 
 
+def goes_to_object(path: Path) -> bool:
+    """Return whether a file holds a movement that leads to an object, wherever that is.
+
+    Raises:
+        InvalidInputError: the file cannot be read.
+    """
+    return is_learned(path) and load_movement(path).tool_path is not None
+
+
 def read_motion(
     path: Path,
     robot: Robot,

@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 from rclpy.serialization import serialize_message
 from rclpy.task import Future
 
+from pose_perception.errors import InvalidInputError
 from pose_perception.ros.counters import Counters
 from pose_perception.ros.recorder import BagWriter, type_name
 
+NOT_KNOWN = "message not recorded: its type is not installed"
 TOO_SLOW, FAILED = "message not recorded: the disk is too slow", "recording failed"
 # What waits at most: some seconds of everything but images, and less than a second of these.
 _MESSAGES, _BYTES = 4000, 64 << 20
@@ -103,6 +105,8 @@ class BagThread:
         try:
             self._writer.write_serialized(item.topic, item.kind, data, item.time_ns)
             self._writer.flush()
+        except InvalidInputError as error:
+            self._counters.drop(NOT_KNOWN, f"{item.topic}: {error}")
         except OSError as error:
             self._fail(error)
 

@@ -28,6 +28,12 @@ class Calibrations:
         self._answer = Future()
         return self._answer
 
+    def end(self) -> None:
+        """Answer whoever waits that nothing comes any more."""
+        if self._answer is not None:
+            self._answer.set_result("imitation was ended")
+            self._answer = None
+
     def update(self, imitator: Imitator, now_s: float) -> None:
         """Answer, when the time to watch is over."""
         if self._answer is None:

@@ -165,6 +165,8 @@ class ImitationControl:
         supervisor = self.imitator.supervisor
         if supervisor.state == State.FAULT:
             return Reason.LATCHED_FAULT.value
+        if self.replays.is_busy:
+            return ReplayReason.RUNNING.value
         if supervisor.state != State.DISABLED or self._command is not None:
             return f"{supervisor.state.name.lower()}: end imitation first"
         self._imagine(self.now())
@@ -179,6 +181,7 @@ class ImitationControl:
     def stop(self) -> None:
         """Disable, bring the robot to rest, and end the loop."""
         self._node.destroy_timer(self._timer)
+        self._calibrations.end()
         self.disable()
         end_s = time.monotonic() + 1.0
         while time.monotonic() < end_s:

@@ -16,7 +16,7 @@ from pose_perception.errors import InvalidInputError
 from pose_perception.imitation.demonstration_editing import trim
 from pose_perception.imitation.imitator import ImitationConfig, Status
 from pose_perception.imitation.joint_path import JointPath
-from pose_perception.imitation.motion_files import SMOOTHING_HZ, is_learned, read_motion
+from pose_perception.imitation.motion_files import SMOOTHING_HZ, goes_to_object, is_learned, read_motion
 from pose_perception.imitation.replay import Replayer
 from pose_perception.imitation.replay_config import ReplayConfig, ReplayReason, ReplayState
 from pose_perception.imitation.replay_plan import PreparedReplay
@@ -121,15 +121,15 @@ class Replays:
 
     def prepare(self, now_s: float, config: MotionConfig) -> Future | str:
         """Have a motion read and planned; return its future `PreparedReplay`, or what speaks against it."""
-        if self._is_preparing:
-            return "a replay is prepared already"
+        if self.is_busy:
+            return ReplayReason.RUNNING.value
         if not config.demonstration:
             return "the parameter replay.demonstration names no file"
         if self.action is not None and not self.action.is_ready():
             return f"no controller offers the action {self.action.name}"
         path = Path(config.demonstration).expanduser()
         try:
-            place = self._object if is_learned(path) else None
+            place = self._object if goes_to_object(path) else None
         except InvalidInputError as error:
             return str(error)
         self.replayer.watch.planned_object = place
@@ -223,5 +223,6 @@ class Replays:
             prepared.set_result(self.replayer.prepare(motion, speed_scale))
         except InvalidInputError as error:
             prepared.set_result(PreparedReplay(joints.q, None, ReplayReason.BAD_MOTION, str(error)))
-        except Exception as error:
-            prepared.set_exception(error)
+        except Exception as error:  # whatever a file provokes, the node lives on
+            detail = f"{path}: {type(error).__name__}: {error}"
+            prepared.set_result(PreparedReplay(joints.q, None, ReplayReason.BAD_MOTION, detail))

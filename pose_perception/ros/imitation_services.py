@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from std_srvs.srv import SetBool, Trigger
 
@@ -12,6 +16,9 @@ from pose_perception.ros.imitation_control import ImitationControl
 from pose_perception.ros.imitation_recording import DemonstrationRecorder
 from pose_perception.ros.imitation_replay import MotionConfig
 from pose_perception.ros.parameters import ConfigParameters
+
+# Services are looked at so often, until nothing is to be answered any more, seconds.
+_ANSWER_S = 0.2
 
 
 class ImitationServices:
@@ -32,6 +39,7 @@ class ImitationServices:
         motion: ConfigParameters[MotionConfig],
     ) -> None:
         self._node, self._control, self._recorder, self._motion = node, control, recorder, motion
+        self._answering = 0
         # While an answer waits for something, control goes on.
         waiting = ReentrantCallbackGroup()
         self._services = [
@@ -44,9 +52,26 @@ class ImitationServices:
         ]
 
     def destroy(self) -> None:
-        """Remove the services."""
-        for service in self._services:
-            self._node.destroy_service(service)
+        """Remove the services; when an answer is still to come, after it."""
+        if not self._answering:
+            for service in self._services:
+                self._node.destroy_service(service)
+            return
+
+        def destroy_later() -> None:
+            self._node.destroy_timer(timer)
+            self.destroy()
+
+        timer = self._node.create_timer(_ANSWER_S, destroy_later, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    @contextmanager
+    def _answer_comes(self) -> Iterator[None]:
+        """Keep the services as long as an answer is to come."""
+        self._answering += 1
+        try:
+            yield
+        finally:
+            self._answering -= 1
 
     def _enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         if request.data:
@@ -87,7 +112,8 @@ class ImitationServices:
 
     async def _calibrate(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         answer = self._control.calibrate()
-        refusal = answer if isinstance(answer, str) else await answer
+        with self._answer_comes():
+            refusal = answer if isinstance(answer, str) else await answer
         calibrated = self._control.status().calibrated
         response.success, response.message = not refusal, refusal or f"{calibrated} is calibrated"
         return response
@@ -103,7 +129,8 @@ class ImitationServices:
         if bag is None:
             response.success, response.message = False, "nothing is recorded"
             return response
-        error = await bag.finished
+        with self._answer_comes():
+            error = await bag.finished
         response.success, response.message = not error, error or f"recorded to {bag.path}"
         return response
 
@@ -130,7 +157,8 @@ class ImitationServices:
         if isinstance(prepared, str):
             return prepared
         try:
-            plan = await prepared
+            with self._answer_comes():
+                plan = await prepared
         finally:
             replays.drop()
         # Meanwhile a fault may have come, or another description of the robot.

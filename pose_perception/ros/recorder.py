@@ -11,6 +11,8 @@ from ament_index_python.packages import get_package_share_directory
 from mcap.writer import CompressionType, Writer
 from rclpy.serialization import serialize_message
 
+from pose_perception.errors import InvalidInputError
+
 _PRIMITIVES = {"bool", "byte", "char", "float32", "float64", "string", "wstring"} | {
     f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)
 }
@@ -95,6 +97,9 @@ def message_definition(name: str) -> str:
 
     Args:
         name: As `sensor_msgs/msg/Image`; its package must be installed with its definitions.
+
+    Raises:
+        InvalidInputError: it is not.
     """
     package, _, base = name.split("/")
     texts = {f"{package}/{base}": _read_definition(package, base)}
@@ -116,4 +121,7 @@ def _used_types(name: str, texts: dict[str, str]) -> list[str]:
 
 
 def _read_definition(package: str, base: str) -> str:
-    return (Path(get_package_share_directory(package)) / "msg" / f"{base}.msg").read_text()
+    try:
+        return (Path(get_package_share_directory(package)) / "msg" / f"{base}.msg").read_text()
+    except (OSError, LookupError, ValueError) as error:
+        raise InvalidInputError(f"the definition of {package}/msg/{base} is not installed: {error}") from error

@@ -73,6 +73,7 @@ class World:
         is_pressed: The dead-man switch; None says nothing.
         offset_ns: Of simulated time to that of the machine.
         statuses, trajectories, positions, previews: What the node published.
+        begun_s: When the last replay began, seconds, for tests of these.
         grippers: Positions of the gripper's joint that were commanded, metres.
         measured: The joints of the robot when the trajectories of the same index came.
     """
@@ -99,6 +100,7 @@ class World:
         self.previews: list[JointState] = []
         self.diagnostics: list[DiagnosticArray] = []
         self.grippers: list[float] = []
+        self.begun_s = 0.0
         if own_node:
             names = {name.replace("__", "."): value for name, value in values.items()}
             names = {"supervisor.ramp": RAMP_S, "use_sim_time": sim_time, **names}

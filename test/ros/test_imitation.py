@@ -23,6 +23,7 @@ from pose_perception.msg import Skeleton as SkeletonMessage
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
+from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from pose_perception.datatypes import HandPose, Skeleton
@@ -296,7 +297,7 @@ def test_other_solvers_and_mappings_move_the_robot_in_all_limits(ros: Ros, choic
     world = World(ros, **choice)
     world.start()
     count = len(world.trajectories)
-    assert ros_until(world, lambda: len(world.trajectories) > count + 100, 5.0)
+    assert ros_until(world, lambda: len(world.trajectories) > count + 100, 60.0)
     check_first_command(world, 0)
     q = np.array([message.points[0].positions for message in world.trajectories])
     velocity = np.array([message.points[0].velocities for message in world.trajectories])
@@ -343,7 +344,7 @@ def test_calibration_is_kept_until_it_is_reset(world: World) -> None:
     answer = world.call("calibrate")
     assert (answer.success, "the person" in answer.message) == (False, True), answer.message
     world.see = lambda stamp_ns, people: (stamp_ns, [operators.posed(people[0], operators.T_POSE)])
-    assert ros_until(world, lambda: world.call("calibrate").success, 10.0)
+    assert ros_until(world, lambda: world.call("calibrate").success, 30.0)
     assert ros_until(world, lambda: world.statuses[-1].calibrated_id == "a1")
     world.start()
     assert "while imitation is disabled" in world.call("calibrate").message
@@ -353,6 +354,20 @@ def test_calibration_is_kept_until_it_is_reset(world: World) -> None:
     assert world.statuses[-1].calibrated_id == "a1"
     assert world.call("reset").message == "the calibration is forgotten"
     assert ros_until(world, lambda: world.statuses[-1].calibrated_id == "")
+
+
+def test_node_that_is_deactivated_while_somebody_waits_for_an_answer_lives_on(world: World) -> None:
+    client = world.node.create_client(Trigger, "/imitation/calibrate")
+    assert ros_until(world, client.service_is_ready)
+    answer = client.call_async(Trigger.Request())
+    world.ros.spin_for(0.3)
+    assert world.node.trigger_deactivate() == SUCCESS
+    assert ros_until(world, answer.done)
+    assert answer.result().message == "imitation was ended"
+    world.ros.spin_for(0.5)
+    assert world.node.trigger_activate() == SUCCESS
+    assert ros_until(world, client.service_is_ready)
+    world.start()
 
 
 def test_preview_is_the_default_moves_nothing_and_needs_no_robot(ros: Ros) -> None:

@@ -72,7 +72,7 @@ def test_recorded_session_becomes_a_table_and_a_dataset_with_the_same_rows(ros: 
     world.start()
     assert world.statuses[-1].recording == str(recorded(folder))
     count = len(world.trajectories)
-    assert ros.spin_until(lambda: len(world.trajectories) > count + 200)
+    assert ros.spin_until(lambda: len(world.trajectories) > count + 200, 60.0)
     assert world.call("enable", False).success
     world.wait_for(ImitationStatus.DISABLED, 1.0)
     ros.spin_for(0.2)
@@ -131,7 +131,7 @@ def test_full_disk_ends_the_recording_and_not_the_motion(ros: Ros, tmp_path: Pat
     world = World(ros, recording__directory=str(tmp_path))
     assert world.call("record", True).success
     world.start()
-    world.wait_for_count(FAILED)
+    assert ros.spin_until(lambda: world.count(FAILED), 60.0)
     assert ros.spin_until(lambda: world.statuses[-1].recording == "")
     assert world.state == ImitationStatus.ACTIVE
     answer = world.call("record", False)
@@ -146,11 +146,11 @@ def test_killed_node_leaves_a_bag_that_is_a_demonstration(ros: Ros, tmp_path: Pa
         started = subprocess.Popen([*command, *values], stdout=stream, stderr=stream, cwd=tmp_path)
     try:
         world = World(ros, own_node=False)
-        assert ros.spin_until(lambda: world.statuses, 20)
+        assert ros.spin_until(lambda: world.statuses, 60)
         assert world.call("record", True).success
         world.start()
         count = len(world.trajectories)
-        assert ros.spin_until(lambda: len(world.trajectories) > count + 200)
+        assert ros.spin_until(lambda: len(world.trajectories) > count + 200, 60.0)
     finally:
         started.kill()
         started.wait()
