@@ -23,15 +23,24 @@ SEEDS = (1, 2)
 def test_truth_is_where_the_objects_are_seen(seed: int) -> None:
     table, shot = tabletop(seed)
     size = (CAMERA.height, CAMERA.width)
-    for model, pose, mask in zip(table.models, shot.poses, shot.masks, strict=True):
+    for thing, pose, mask in zip(table.things, shot.poses, shot.masks, strict=True):
         if mask.sum() < 200:
             continue
-        made = RaycastingRenderer(model.surface).render(pose[None], INTRINSICS, size)
+        made = RaycastingRenderer(thing.surface).render(pose[None], INTRINSICS, size)
         # What is seen of an object lies within the picture of it alone, at its depth and with its colours.
         assert (mask & ~made.mask[0]).sum() <= 2
         measured = mask & (shot.frame.depth > 0)
         assert measured.sum() > 0.5 * mask.sum()
         assert np.median(np.abs(shot.frame.depth - made.depth[0])[measured]) < 0.006
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_models_differ_from_things_as_scans_do(seed: int) -> None:
+    table, _ = tabletop(seed)
+    for thing, model in zip(table.things, table.models, strict=True):
+        ratio = model.size / np.ptp(thing.surface.vertices, axis=0)
+        assert np.all(np.abs(ratio - 1) < 0.05)
+        assert np.any(ratio != 1)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

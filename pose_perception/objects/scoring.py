@@ -13,8 +13,8 @@ from pose_perception.objects.model import ObjectModel
 from pose_perception.objects.verification import Evidence
 
 # Fitted on simulated tables by `training.object_calibration`, in the order of the functions that name them.
-_MERIT = (1.0, 4.0, 4.0, 0.0, 0.0)
-_PROBABILITY = (0.5, 6.0, -4.0, -2.0, 2.0, 2.0, 2.0, 0.0, -7.0)
+_MERIT = (2.414, 0.327, 1.935, 0.764, 0.193)
+_PROBABILITY = (1.15, 0.576, -0.478, -0.409, -0.329, 1.42, 2.299, -0.152, -3.811)
 # Depth of neighbouring pixels errs alike: a point says less than its variance.
 _DEPENDENCE = 30.0
 _LEAST_SIGMA_M = 0.0015

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from pose_perception.training.object_samples import Samples
+
+# Shares of groups of which something near hides a part, and of which a part has no depth.
+_HIDDEN, _HOLES = 0.25, 0.35
 
 
 class Store:
@@ -36,14 +40,46 @@ class Store:
 
 
 def to_batch(samples: Samples, rows: np.ndarray, rng: np.random.Generator | None = None) -> dict[str, Tensor]:
-    """Return groups as tensors with a row for each hypothesis; a generator varies the colours of the camera."""
+    """Return groups as tensors with a row for each hypothesis; a generator varies what is seen (`_vary`)."""
     values = {name: np.ascontiguousarray(getattr(samples, name)[rows]) for name in Samples._fields}
     if rng is not None:
-        gains = np.clip(rng.normal(1, 0.1, (len(rows), 1, 1, 1, 3)), 0.7, 1.4) * rng.uniform(
-            0.7, 1.4, (len(rows), 1, 1, 1, 1)
-        )
-        varied = values["colors"][..., 3:] * np.float32(gains)
-        values["colors"][..., 3:] = np.minimum(varied, 255).astype(np.uint8)
+        _vary(values["colors"], values["depths"], rng)
     tensors = {name: torch.from_numpy(value).flatten(0, 1) for name, value in values.items()}
     tensors["depths"] = tensors["depths"].float()
     return tensors
+
+
+def _vary(colors: npt.NDArray[np.uint8], depths: npt.NDArray[np.float16], rng: np.random.Generator) -> None:
+    """Change groups in place: scanned models have other colours than the object, and cameras have their own.
+
+    Args:
+        colors: Shape (G, 8, 64, 64, 6): of the rendering, then of the camera.
+        depths: Shape (G, 8, 64, 64, 2).
+        rng: Source of the changes; all hypotheses of a group change alike.
+    """
+    for group in range(len(colors)):
+        for first in (0, 3):
+            # One curve a channel: gain, gamma and offset, as exposure, white balance and baked light make them.
+            gain = rng.uniform(0.6, 1.45) * np.clip(rng.normal(1, 0.1, 3), 0.7, 1.4)
+            gamma = np.exp(rng.normal(0, 0.25))
+            offset = rng.uniform(-0.08, 0.08)
+            levels = np.arange(256)[:, None] / 255.0
+            curve = np.clip(levels**gamma * gain + offset, 0, 1)
+            curve[0] = 0 if first == 0 else curve[0]  # black is where a rendering shows nothing
+            table = np.round(255 * curve).astype(np.uint8)
+            for channel in range(3):
+                part = colors[group, ..., first + channel]
+                part[:] = table[part, channel]
+        if rng.random() < _HIDDEN:
+            rows, columns = _box(rng)
+            colors[group, :, rows, columns, 3:] = rng.integers(0, 256, 3)
+            depths[group, :, rows, columns, 1] = -rng.uniform(0.3, 1.5)
+        if rng.random() < _HOLES:
+            rows, columns = _box(rng)
+            depths[group, :, rows, columns, 1] = np.nan
+
+
+def _box(rng: np.random.Generator) -> tuple[slice, slice]:
+    size = rng.integers(8, 36, 2)
+    start = rng.integers(0, 64 - size + 1)
+    return slice(start[0], start[0] + size[0]), slice(start[1], start[1] + size[1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
@@ -13,7 +14,6 @@ from pose_perception.datatypes import CameraIntrinsics, FloatArray, RgbdFrame
 from pose_perception.objects.crops import Observation, crop_intrinsics
 from pose_perception.objects.model import ObjectModel, make_model
 from pose_perception.objects.raycasting import RaycastingRenderer
-from pose_perception.objects.surface import Surface
 from pose_perception.simulation.sensor import Sensor, SensorConfig
 from pose_perception.simulation.tabletop.arrangement import Thing, arrange, look_at_table, make_thing
 from pose_perception.simulation.tabletop.scene import Placed, TabletopScene, View, random_light
@@ -25,6 +25,9 @@ _SPREAD_M = 0.22
 # As a RealSense D435 at this distance; edges are steps of objects, not of rooms.
 SENSOR = SensorConfig(edge_step_m=0.02, holes=0.01, min_depth_m=0.2)
 _FPS = 30.0
+# What a scan does to a model: error of each edge's length, blur of the texture, and colours by another light.
+_SCAN_SCALE, _SCAN_BLUR_PX = 0.007, 1.5
+_SCAN_GAIN, _SCAN_TINT, _SCAN_GAMMA, _SCAN_HAZE = (0.75, 1.25), 0.07, (0.75, 1.3), 0.06
 # A camera in a hand: amplitudes along and about its axes, and slowest and fastest of its motions.
 _SWAY_M, _SWAY_RAD, _SWAY_HZ = 0.06, 0.10, (0.15, 0.5)
 
@@ -65,7 +68,8 @@ class Tabletop:
         poses = arrange(things, self._rng, spread_m)
         there = [(thing, pose) for thing, pose in zip(things, poses, strict=True) if pose is not None]
         self.things = [thing for thing, _ in there]
-        self.models = [_model(thing, f"thing_{i}") for i, thing in enumerate(self.things)]
+        scans = np.random.default_rng((seed, 78))
+        self.models = [_model(thing, f"thing_{i}", scans) for i, thing in enumerate(self.things)]
         self.world_from_objects = np.stack([pose for _, pose in there])
         self.camera_from_world = look_at_table(self._rng, spread_m)
         self._light = random_light(self._rng)
@@ -128,14 +132,17 @@ class Tabletop:
         return shares
 
 
-def _model(thing: Thing, name: str) -> ObjectModel:
-    """Return what a user would have of a thing: a mesh with a texture."""
+def _model(thing: Thing, name: str, rng: np.random.Generator) -> ObjectModel:
+    """Return what a user would have of a thing: a scanned mesh, a little wrong in size, with a photographed texture."""
     import trimesh
     from PIL import Image
 
-    surface: Surface = thing.surface
-    corners = surface.vertices[surface.faces].reshape(-1, 3)
-    material = trimesh.visual.material.SimpleMaterial(image=Image.fromarray(surface.texture[0]))
+    surface = thing.surface
+    corners = surface.vertices[surface.faces].reshape(-1, 3) * rng.normal(1, _SCAN_SCALE, 3).astype(np.float32)
+    texture = cv2.GaussianBlur(surface.texture[0], (0, 0), rng.uniform(0.3, _SCAN_BLUR_PX)).astype(np.float32) / 255
+    gain = rng.uniform(*_SCAN_GAIN) * rng.normal(1, _SCAN_TINT, 3)
+    texture = np.clip(texture ** rng.uniform(*_SCAN_GAMMA) * gain + rng.uniform(0, _SCAN_HAZE), 0, 1)
+    material = trimesh.visual.material.SimpleMaterial(image=Image.fromarray(np.uint8(np.round(255 * texture))))
     visual = trimesh.visual.TextureVisuals(uv=surface.uvs.reshape(-1, 2), material=material)
     faces = np.arange(len(corners)).reshape(-1, 3)
     return make_model(trimesh.Trimesh(corners, faces, visual=visual, process=False), name)
