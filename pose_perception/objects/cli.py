@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import time
 from pathlib import Path
@@ -118,6 +119,8 @@ def run_add(args: argparse.Namespace) -> int:
     from pose_perception.objects.model import load_model
     from pose_perception.objects.preview import draw_preview
 
+    if args.name is not None and not re.fullmatch(r"[\w.-]*\w[\w.-]*", args.name):
+        raise ConfigurationError(f"a name has letters, digits, '_', '-' and '.', got {args.name!r}")
     model = load_model(args.mesh, args.name, args.mesh_scale)
     folder = args.folder / model.name
     try:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 # What fits between a fingernail and a door; outside of it the unit is wrong.
 _SMALLEST_M, _LARGEST_M = 0.01, 3.0
 _UNITS = ((0.001, "millimetres"), (0.01, "centimetres"), (0.0254, "inches"), (1000.0, "kilometres"))
-_MOST_FACES = 200_000
+_MOST_FACES, _MANY_FACES = 200_000, 600_000
+_CELLS = 600  # along the diagonal, to which vertices of larger meshes are joined
 _SAMPLES = 4000
 SUFFIXES = (".obj", ".ply", ".stl", ".glb", ".gltf", ".dae", ".off")
 
@@ -173,7 +174,12 @@ def _simplified(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
         open3d.utility.Vector3dVector(mesh.vertices), open3d.utility.Vector3iVector(mesh.faces)
     )
     # Faces that share no vertices, as in STL files, would shrink each for itself and leave holes.
-    legacy = legacy.remove_duplicated_vertices().simplify_quadric_decimation(_MOST_FACES)
+    legacy = legacy.remove_duplicated_vertices()
+    if len(legacy.triangles) > _MANY_FACES:
+        # Collapsing edges one by one takes a minute for two million faces; these are finer than any image.
+        cell = float(np.linalg.norm(np.ptp(mesh.vertices, axis=0))) / _CELLS
+        legacy = legacy.simplify_vertex_clustering(cell)
+    legacy = legacy.simplify_quadric_decimation(_MOST_FACES)
     vertices, faces = np.asarray(legacy.vertices), np.asarray(legacy.triangles)
     visual = mesh.visual.to_color() if mesh.visual.kind == "texture" else mesh.visual
     if not mesh.visual.defined or visual.kind not in ("vertex", "face"):

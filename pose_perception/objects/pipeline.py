@@ -104,7 +104,7 @@ class ObjectPipeline:
 
     def reset(self) -> list[ObjectPose]:
         """Forget all objects, as for the first frame of another video; returns them as lost."""
-        lost = [replace(self._result(track), score=0.0, tracking_state=TrackingState.LOST) for track in self._tracks]
+        lost = [self._lost(track) for track in self._tracks]
         self._tracks, self._tried_ns = [], {}
         return lost
 
@@ -133,8 +133,8 @@ class ObjectPipeline:
         else:
             wanted = self._missing(frame.stamp_ns)
             found = self._look_around(wanted, frame, seen) if wanted else []
-        self._take(found, frame, seen)
-        poses = lost + [self._result(track) for track in self._tracks]
+        gone = self._take(found, frame, seen)
+        poses = lost + gone + [self._result(track) for track in self._tracks]
         self._tracks = [track for track in self._tracks if track.state is not TrackingState.LOST]
         return poses
 
@@ -221,8 +221,9 @@ class ObjectPipeline:
         pose = candidates.camera_from_object[0]
         return _Found(searched, pose, probability(candidates, model), covariance(candidates, model))
 
-    def _take(self, found: list[_Found], frame: RgbdFrame, seen: Observation) -> None:
-        """Make tracks of what was found, the surest first, where nothing surer stands."""
+    def _take(self, found: list[_Found], frame: RgbdFrame, seen: Observation) -> list[ObjectPose]:
+        """Make tracks of what was found, the surest first, where nothing surer stands; return what had to go for it."""
+        gone: list[ObjectPose] = []
         found = [one for one in found if one.score >= self.config.tracking.found]
         for one in sorted(found, key=lambda item: -item.score):
             model = one.searched.model
@@ -230,7 +231,9 @@ class ObjectPipeline:
             own = [t for t in self._tracks if t.model.name == model.name]
             if any(rival.score >= one.score for rival in rivals):
                 continue
-            self._tracks = [t for t in self._tracks if t not in rivals or t.model.name == model.name]
+            others = [rival for rival in rivals if rival.model.name != model.name]
+            gone += [self._lost(other) for other in others]
+            self._tracks = [track for track in self._tracks if track not in others]
             weaker = [t for t in own if t in rivals or t.state is not TrackingState.TRACKED or t.score < one.score]
             if (len(own) >= self.config.instances or any(t in rivals for t in own)) and weaker:
                 track = min(weaker, key=lambda t: (t not in rivals, t.score))
@@ -249,6 +252,7 @@ class ObjectPipeline:
                         one.covariance,
                     )
                 )
+        return gone
 
     def _overlap(self, one: _Found, track: ObjectTrack, seen: Observation) -> bool:
         """Return whether both cover the same pixels at about the same depth."""
@@ -266,6 +270,9 @@ class ObjectPipeline:
             for pose, model in zip(poses, models, strict=True)
         ]
         return bool((masks[0] & masks[1]).sum() > _OVERLAP * masks[smaller].sum())
+
+    def _lost(self, track: ObjectTrack) -> ObjectPose:
+        return replace(self._result(track), score=0.0, tracking_state=TrackingState.LOST)
 
     @staticmethod
     def _result(track: ObjectTrack) -> ObjectPose:
