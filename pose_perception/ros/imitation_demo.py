@@ -40,13 +40,16 @@ PARAMETERS = {
     "retargeting.filter.forget_s": 2.0,
 }
 ROBOT_PARAMETERS = {"rate_hz": 50.0}
-REMAPPINGS = {"skeletons": "human_pose/skeletons"}
+# A real robot in the same network is left alone.
+JOINT_STATES = "simulated_robot/joint_states"
+_OF_ROBOT = {"joint_states": JOINT_STATES, "robot_description": "simulated_robot/robot_description"}
+REMAPPINGS = {"skeletons": "human_pose/skeletons", **_OF_ROBOT}
 ROBOT_TOPICS = [
     f"{gripper}{topic}"
     for gripper in ("", "single_gripper/", "left_gripper/", "right_gripper/")
     for topic in ("joint_trajectory", "commands")
 ]
-ROBOT_REMAPPINGS = {topic: f"imitation/{topic}" for topic in ROBOT_TOPICS}
+ROBOT_REMAPPINGS = {**{topic: f"imitation/{topic}" for topic in ROBOT_TOPICS}, **_OF_ROBOT}
 _PRESS_S, _TRY_S, _FRAME_S = 0.05, 1.0, 0.1
 _HEIGHT_PX = 480
 _NEWEST = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -83,7 +86,7 @@ class ImitationDemo(Node):
             (ImitationStatus, "imitation/status", self._on_status),
             (JointState, "imitation/preview", self._on_command),
             (JointTrajectory, "imitation/joint_trajectory", None),
-            (JointState, "joint_states", self._on_joints),
+            (JointState, JOINT_STATES, self._on_joints),
             (DiagnosticArray, "/diagnostics", self._on_diagnostics),
         ):
             name = self.resolve_topic_name(topic)

@@ -117,7 +117,7 @@ def test_a_robot_imitates_the_nearest_person_and_a_film_shows_it(demo: Callable)
     film.set(cv2.CAP_PROP_POS_FRAMES, count - 5)
     assert film.read()[1].shape == (480, 640 + 480, 3)
     bag = BagRecording(run.out / "simulation.mcap")
-    assert {"/imitation/status", "/imitation/joint_trajectory", "/joint_states"} <= bag.types.keys()
+    assert {"/imitation/status", "/imitation/joint_trajectory", "/simulated_robot/joint_states"} <= bag.types.keys()
 
 
 def test_an_unknown_robot_is_refused_at_once(demo: Callable) -> None:
