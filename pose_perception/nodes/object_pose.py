@@ -101,8 +101,10 @@ class ObjectPoseNode(SelfStartingNode):
             parameters.release()
 
     def _process(self, frame: RgbdFrame) -> Sequence[ObjectPose]:
-        regions = self._regions
-        return self._search.process(frame, None if regions is None else regions.take(frame))
+        search, regions = self._search, self._regions
+        if search is None:  # released while this frame was in work
+            return ()
+        return search.process(frame, None if regions is None else regions.take(frame))
 
 
 def main() -> int:

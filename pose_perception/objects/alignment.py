@@ -18,7 +18,7 @@ from pose_perception.datatypes import FloatArray
 _CELLS = 56  # along the longest edge
 _MARGIN = 0.35  # of the grid around the object, in radii
 _DAMPING = 1e-3
-# Weight of keeping the middle where it is, against that of one point: holds what the points leave open.
+# A longer turn leaves the range in which distances are linear.
 _LARGEST_STEP_RAD = 0.35
 
 
@@ -46,10 +46,13 @@ class SurfaceField:
         normals: Outward unit normals, shape (P, 3).
         center: Middle of the object, shape (3,).
         radius: Of the object, metres.
+        two_sided: Whether the surface is seen from both sides: a sheet that encloses nothing.
     """
 
-    def __init__(self, points: FloatArray, normals: FloatArray, center: FloatArray, radius: float) -> None:
-        self.center, self.radius = center, radius
+    def __init__(
+        self, points: FloatArray, normals: FloatArray, center: FloatArray, radius: float, two_sided: bool = False
+    ) -> None:
+        self.center, self.radius, self.two_sided = center, radius, two_sided
         self._points, self._normals = np.float32(points - center), np.float32(normals)
         low, high = self._points.min(0) - _MARGIN * radius, self._points.max(0) + _MARGIN * radius
         self._cell = float((high - low).max() / _CELLS)
@@ -57,7 +60,11 @@ class SurfaceField:
         self._shape = np.maximum(np.ceil((high - low) / self._cell).astype(int), 1)
         axes = [low[k] + (np.arange(self._shape[k]) + 0.5) * self._cell for k in range(3)]
         cells = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
-        self._nearest = cKDTree(self._points).query(cells, workers=-1)[1].astype(np.int32)
+        tree = cKDTree(self._points)
+        self._nearest = tree.query(cells, workers=-1)[1].astype(np.int32)
+        # As far beside the nearest sample the surface goes on all the same: between samples, and within a cell.
+        neighbours = tree.query(self._points[:: max(1, len(points) // 500)], k=2)[0][:, 1]
+        self.spacing = np.float32(2 * np.median(neighbours) + self._cell)
 
     def lookup(self, points: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Return the nearest sample and its normal for points (..., 3) relative to the object's middle."""
@@ -129,9 +136,10 @@ def _linearise(
     normal = normal @ np.swapaxes(rotation, 1, 2)
     offset = arm - nearest @ np.swapaxes(rotation, 1, 2)
     distance = np.einsum("nmd,nmd->nm", offset, normal)
-    gap = np.einsum("nmd,nmd->nm", offset, offset)
+    beside = np.sqrt(np.maximum(np.einsum("nmd,nmd->nm", offset, offset) - distance**2, 0))
+    gap = distance**2 + np.maximum(beside - field.spacing, 0) ** 2
     # The side that is turned away cannot have been seen.
-    facing = np.einsum("nmd,md->nm", normal, sight) < 0.1
+    facing = True if field.two_sided else np.einsum("nmd,md->nm", normal, sight) < 0.1
     weight = prior * facing / (1 + gap / np.float32(width**2)) ** 2
     jacobian = np.concatenate([-normal, np.cross(normal, arm)], axis=2)
     return jacobian, distance, weight

@@ -29,6 +29,9 @@ def add_parser(subparsers: Any) -> None:
         "--masks", choices=("visib",), help="look where mask_visib of the labels says; otherwise it finds them itself"
     )
     parser.add_argument("--objects", metavar="N,N,...", help="numbers of the objects to look for; all otherwise")
+    parser.add_argument(
+        "--instances", type=int, default=1, help="how many objects of each model an image may show (%(default)s)"
+    )
     parser.add_argument("--out", type=Path, metavar="CSV", help="where the results go, in BOP's format")
     parser.add_argument("--device", choices=("auto", "cuda", "cpu"), default="auto", help="where networks run")
     parser.set_defaults(run=run_objects)
@@ -61,7 +64,7 @@ def run_objects(args: argparse.Namespace) -> int:
     numbers = {model.name: number for number, model in models.items()}
     # Doubtful results are written too: the score tells how doubtful.
     tracking = ObjectTrackingConfig(found=0.0)
-    config = ObjectPipelineConfig(device=args.device, searches=0, tracking=tracking)
+    config = ObjectPipelineConfig(device=args.device, searches=0, instances=args.instances, tracking=tracking)
     pipeline = ObjectPipeline(list(models.values()), config)
     pipeline.warm_up()
     results: list[BopResult] = []

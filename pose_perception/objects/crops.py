@@ -75,7 +75,8 @@ def moved(
     middle = middles(camera_from_object, center)
     fx, fy = intrinsics[:2]
     half = radii * radius / middle[:, 2]  # of the crop, over the focal length
-    depth = middle[:, 2] + shift[:, 2] * radius
+    # What would come to lie behind the camera stays before it, and will be found wrong.
+    depth = np.maximum(middle[:, 2] + shift[:, 2] * radius, 0.1 * middle[:, 2])
     place = middle[:, :2] / middle[:, 2:] + shift[:, :2] * half[:, None] * [1.0, fx / fy]
     after = np.concatenate([place * depth[:, None], depth[:, None]], axis=1)
     sight_before, sight_after = sight_rotations(middle), sight_rotations(after)
@@ -148,14 +149,16 @@ class Observation:
             flags = cv2.WARP_INVERSE_MAP | cv2.INTER_NEAREST
             depths[i] = cv2.warpAffine(self.depth, matrix, (size, size), flags=flags)
             level = int(np.clip(np.floor(np.log2(max(scale_x, 1e-6)) + 0.3), 0, 6))
-            image, factor = self._level(level), 2.0**-level
+            image, level = self._level(level)
+            factor = 2.0**-level
             # A halved image's pixel centres lie between those of the larger one.
             small = matrix * factor
             small[:, 2] += (factor - 1) / 2
             colors[i] = cv2.warpAffine(image, small, (size, size), flags=cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR)
         return colors, depths
 
-    def _level(self, level: int) -> npt.NDArray[np.uint8]:
+    def _level(self, level: int) -> tuple[npt.NDArray[np.uint8], int]:
+        """Return an image halved so often, or as often as its size allows, and how often that is."""
         while len(self._levels) <= level:
             height, width = self._levels[-1].shape[:2]
             if min(height, width) < 4:
@@ -163,4 +166,5 @@ class Observation:
             # Cut to even sizes, so that pixel centres stay where `crops` says.
             even = self._levels[-1][: height // 2 * 2, : width // 2 * 2]
             self._levels.append(cv2.resize(even, (width // 2, height // 2), interpolation=cv2.INTER_AREA))
-        return self._levels[min(level, len(self._levels) - 1)]
+        level = min(level, len(self._levels) - 1)
+        return self._levels[level], level

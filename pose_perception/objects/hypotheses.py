@@ -73,6 +73,7 @@ def place(rotations: FloatArray, points: FloatArray, normals: FloatArray, observ
     sight = target / np.linalg.norm(target)
     turned = points @ np.swapaxes(rotations, 1, 2)
     visible = (normals @ np.swapaxes(rotations, 1, 2)) @ sight < 0
+    visible[~visible.any(1)] = True  # a sheet seen from behind
     shown = np.where(visible[..., None], turned, np.nan)
     middle = np.nanmedian(shown, axis=1)
     poses = np.tile(np.eye(4), (len(rotations), 1, 1))

@@ -5,12 +5,13 @@ The pose of an object is always that of the mesh's own frame, wherever its origi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from pose_perception.datatypes import FloatArray
 from pose_perception.errors import InvalidInputError
@@ -26,6 +27,7 @@ _UNITS = ((0.001, "millimetres"), (0.01, "centimetres"), (0.0254, "inches"), (10
 _MOST_FACES, _MANY_FACES = 200_000, 600_000
 _CELLS = 600  # along the diagonal, to which vertices of larger meshes are joined
 _SAMPLES = 4000
+_SHEET = 1e-3  # volume over area and radius, below which nothing is enclosed; 0.33 for a ball
 SUFFIXES = (".obj", ".ply", ".stl", ".glb", ".gltf", ".dae", ".off")
 
 
@@ -69,6 +71,14 @@ class ObjectModel:
     def radius(self) -> float:
         """Half the diagonal of the bounding box, metres."""
         return float(np.linalg.norm(self.size) / 2)
+
+    @cached_property
+    def is_sheet(self) -> bool:
+        """Whether the surface encloses next to nothing: a card, a label, a sign."""
+        corners = self.surface.vertices[self.surface.faces].astype(np.float64)
+        cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        area = np.linalg.norm(cross, axis=1).sum() / 2
+        return _volume(self.surface) < _SHEET * area * self.radius
 
     @cached_property
     def diameter(self) -> float:
@@ -126,7 +136,7 @@ def make_model(
         raise InvalidInputError(f"{name}: {_advice(size, scale)}")
     mesh = mesh.copy()
     mesh.apply_scale(scale)
-    surface = surface_of(_simplified(mesh))
+    surface = _outward(surface_of(_simplified(mesh)))
     points, normals, colors = sample_surface(surface, _SAMPLES)
     found = find_symmetries(points, normals, colors)
     symmetries = found if symmetries is None else symmetries.with_alike(found.alike)
@@ -186,6 +196,24 @@ def _simplified(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
         return trimesh.Trimesh(vertices, faces, process=False)
     nearest = cKDTree(mesh.vertices).query(vertices)[1]
     return trimesh.Trimesh(vertices, faces, vertex_colors=np.asarray(visual.vertex_colors)[nearest], process=False)
+
+
+def _outward(surface: Surface) -> Surface:
+    """Return a surface whose normals point out of what it encloses: mirrored files have faces of the other winding."""
+    if _volume(surface) >= 0:
+        return surface
+
+    def flipped(corners: npt.NDArray[np.generic] | None) -> npt.NDArray[np.generic] | None:
+        return None if corners is None else np.ascontiguousarray(corners[:, [0, 2, 1]])
+
+    return replace(surface, faces=flipped(surface.faces), colors=flipped(surface.colors), uvs=flipped(surface.uvs))
+
+
+def _volume(surface: Surface) -> float:
+    """Return the signed volume that a surface encloses, cubic metres; of an open one that of its cone to the middle."""
+    corners = surface.vertices[surface.faces].astype(np.float64)
+    corners -= corners.reshape(-1, 3).mean(0)
+    return float(np.einsum("fi,fi->f", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])).sum() / 6)
 
 
 def _name_of(path: Path) -> str:

@@ -14,10 +14,11 @@ from pose_perception.datatypes import FloatArray, RgbdFrame, TrackingState
 from pose_perception.errors import ConfigurationError, InvalidInputError
 from pose_perception.networks.runtime import Network, load_network
 from pose_perception.objects.candidates import Candidates
-from pose_perception.objects.crops import Observation, crop_intrinsics, middles
+from pose_perception.objects.crops import Observation, middles
 from pose_perception.objects.datatypes import ObjectPose, ObjectRegion
 from pose_perception.objects.exploration import explore
 from pose_perception.objects.model import ObjectModel
+from pose_perception.objects.overlap import overlap
 from pose_perception.objects.registration import (
     LEAST_POINTS,
     REACH,
@@ -28,13 +29,12 @@ from pose_perception.objects.registration import (
     points_around,
     turned_equal,
 )
-from pose_perception.objects.scoring import covariance, probability
+from pose_perception.objects.scoring import about_origin, covariance, probability
 from pose_perception.objects.segmentation import Palette, Scene, SegmentationConfig, palette_of
 from pose_perception.objects.tracking import ObjectTrack, ObjectTrackingConfig
 
-# Two objects of which this share of the smaller one's pixels are the same cannot both be there.
-_OVERLAP = 0.4
-_OVERLAP_PX = 96
+# For how long what was lost is searched for in every frame.
+_SOUGHT_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,8 @@ class ObjectPipeline:
         self._tracks: list[ObjectTrack] = []
         self._numbers = {name: itertools.count(1) for name in names}
         self._tried_ns: dict[str, int] = {}  # when each model was last searched for
+        self._lost_ns: dict[str, int] = {}  # when each was last lost
+        self._last_ns = -(2**63)
 
     def warm_up(self) -> None:
         """Prepare everything once, so that the first images take no longer than the others."""
@@ -105,7 +107,8 @@ class ObjectPipeline:
     def reset(self) -> list[ObjectPose]:
         """Forget all objects, as for the first frame of another video; returns them as lost."""
         lost = [self._lost(track) for track in self._tracks]
-        self._tracks, self._tried_ns = [], {}
+        self._tracks, self._tried_ns, self._lost_ns = [], {}, {}
+        self._last_ns = -(2**63)
         return lost
 
     def process(self, frame: RgbdFrame, regions: Sequence[ObjectRegion] | None = None) -> list[ObjectPose]:
@@ -126,7 +129,9 @@ class ObjectPipeline:
         depth = np.nan_to_num(frame.depth, nan=0.0, posinf=0.0, neginf=0.0)
         seen = Observation(frame.color, depth, _intrinsics(frame))
         # Time that goes back: a recording starts anew.
-        lost = self.reset() if self._tracks and frame.stamp_ns < self._tracks[0].stamp_ns else []
+        lost = self.reset() if frame.stamp_ns < self._last_ns else []
+        self._last_ns = frame.stamp_ns
+        self._check(regions or (), depth)
         self._follow(frame, seen)
         if regions is not None:
             found = self._look_in_regions(regions, seen, depth)
@@ -135,6 +140,7 @@ class ObjectPipeline:
             found = self._look_around(wanted, frame, seen) if wanted else []
         gone = self._take(found, frame, seen)
         poses = lost + gone + [self._result(track) for track in self._tracks]
+        self._lost_ns.update({t.model.name: frame.stamp_ns for t in self._tracks if t.state is TrackingState.LOST})
         self._tracks = [track for track in self._tracks if track.state is not TrackingState.LOST]
         return poses
 
@@ -146,9 +152,18 @@ class ObjectPipeline:
             if found is not None and found.score >= self.config.tracking.kept:
                 track.update(found.pose, found.score, found.covariance, frame.stamp_ns, frame.fixed_from_camera)
             else:
-                score = 0.0 if found is None else found.score
+                track.miss(predicted, frame.stamp_ns, frame.fixed_from_camera, self.config.tracking.predicted_s)
+        self._part(frame, seen)
+
+    def _part(self, frame: RgbdFrame, seen: Observation) -> None:
+        """Leave an object to the surer one of two tracks that came to the same."""
+        tracked = sorted((t for t in self._tracks if t.state is TrackingState.TRACKED), key=lambda t: -t.score)
+        for i, track in enumerate(tracked):
+            if any(self._overlap(track.model, track.pose, other, seen) for other in tracked[:i]):
+                expected = track.pose
                 limit = self.config.tracking.predicted_s
-                track.miss(predicted, score, frame.stamp_ns, frame.fixed_from_camera, limit)
+                track.miss(expected, frame.stamp_ns, frame.fixed_from_camera, limit)
+                track.state = TrackingState.LOST
 
     def _refine_one(self, searched: SearchedModel, pose: FloatArray, seen: Observation) -> _Found | None:
         model = searched.model
@@ -170,6 +185,7 @@ class ObjectPipeline:
         """Return the models to search for in this frame: those that were just lost first, then others in turns."""
         names = self._unsure()
         hidden = {t.model.name for t in self._tracks if t.state is not TrackingState.TRACKED}
+        hidden |= {name for name, lost_ns in self._lost_ns.items() if stamp_ns - lost_ns < _SOUGHT_S * 1e9}
         pause_ns = self.config.pause_s * 1e9
         due = [
             name
@@ -181,15 +197,18 @@ class ObjectPipeline:
         self._tried_ns.update(dict.fromkeys(chosen, stamp_ns))
         return chosen
 
-    def _look_in_regions(
-        self, regions: Sequence[ObjectRegion], seen: Observation, depth: npt.NDArray[np.float32]
-    ) -> list[_Found]:
-        found, wanted = [], self._unsure()
+    def _check(self, regions: Sequence[ObjectRegion], depth: npt.NDArray[np.float32]) -> None:
         for region in regions:
             if region.mask.shape != depth.shape:
                 raise InvalidInputError(f"a mask has shape {region.mask.shape}, the image {depth.shape}")
             if region.model is not None and region.model not in self._searched:
                 raise InvalidInputError(f"a region shows {region.model!r}; known are {', '.join(self._searched)}")
+
+    def _look_in_regions(
+        self, regions: Sequence[ObjectRegion], seen: Observation, depth: npt.NDArray[np.float32]
+    ) -> list[_Found]:
+        found, wanted = [], self._unsure()
+        for region in regions:
             names = [region.model] if region.model is not None else wanted
             mask = Observation(seen.image, region.mask.astype(np.float32), seen.intrinsics)
             best: _Found | None = None
@@ -227,7 +246,9 @@ class ObjectPipeline:
         found = [one for one in found if one.score >= self.config.tracking.found]
         for one in sorted(found, key=lambda item: -item.score):
             model = one.searched.model
-            rivals = [t for t in self._tracks if t.state is TrackingState.TRACKED and self._overlap(one, t, seen)]
+            rivals = [
+                t for t in self._tracks if t.state is TrackingState.TRACKED and self._overlap(model, one.pose, t, seen)
+            ]
             own = [t for t in self._tracks if t.model.name == model.name]
             if any(rival.score >= one.score for rival in rivals):
                 continue
@@ -235,8 +256,9 @@ class ObjectPipeline:
             gone += [self._lost(other) for other in others]
             self._tracks = [track for track in self._tracks if track not in others]
             weaker = [t for t in own if t in rivals or t.state is not TrackingState.TRACKED or t.score < one.score]
-            if (len(own) >= self.config.instances or any(t in rivals for t in own)) and weaker:
-                track = min(weaker, key=lambda t: (t not in rivals, t.score))
+            unseen = any(t.state is not TrackingState.TRACKED for t in own)
+            if weaker and (unseen or len(own) >= self.config.instances or any(t in rivals for t in own)):
+                track = min(weaker, key=lambda t: (t not in rivals, t.state is TrackingState.TRACKED, t.score))
                 track.place(one.pose, one.score, one.covariance, frame.stamp_ns, frame.fixed_from_camera)
             elif len(own) < self.config.instances:
                 pose = turned_equal(one.pose, model.symmetries.same, np.eye(4))
@@ -254,22 +276,9 @@ class ObjectPipeline:
                 )
         return gone
 
-    def _overlap(self, one: _Found, track: ObjectTrack, seen: Observation) -> bool:
-        """Return whether both cover the same pixels at about the same depth."""
-        models = (one.searched.model, track.model)
-        poses = (one.pose, track.pose)
-        at = [middles(pose[None], model.center)[0] for pose, model in zip(poses, models, strict=True)]
-        if np.linalg.norm(at[0] - at[1]) > models[0].radius + models[1].radius:
-            return False
-        smaller = int(models[1].radius < models[0].radius)
-        crop = crop_intrinsics(
-            poses[smaller][None], models[smaller].center, models[smaller].radius, seen.intrinsics, 1.2, _OVERLAP_PX
-        )
-        masks = [
-            self._searched[model.name].renderer.render(pose[None], crop, _OVERLAP_PX, color=False).mask[0]
-            for pose, model in zip(poses, models, strict=True)
-        ]
-        return bool((masks[0] & masks[1]).sum() > _OVERLAP * masks[smaller].sum())
+    def _overlap(self, model: ObjectModel, pose: FloatArray, track: ObjectTrack, seen: Observation) -> bool:
+        one, other = self._searched[model.name], self._searched[track.model.name]
+        return overlap(one, pose, other, track.pose, seen.intrinsics)
 
     def _lost(self, track: ObjectTrack) -> ObjectPose:
         return replace(self._result(track), score=0.0, tracking_state=TrackingState.LOST)
@@ -277,9 +286,9 @@ class ObjectPipeline:
     @staticmethod
     def _result(track: ObjectTrack) -> ObjectPose:
         model = track.model
-        score = track.score if track.state is TrackingState.TRACKED else 0.0
+        covariance = about_origin(track.covariance, track.pose, model.center)
         return ObjectPose(
-            track.id, model.name, score, track.state, track.pose, track.covariance, model.center, model.size
+            track.id, model.name, track.belief(), track.state, track.pose, covariance, model.center, model.size
         )
 
 

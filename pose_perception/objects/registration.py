@@ -29,6 +29,8 @@ REACH = 1.15
 # Two hypotheses are one when they are nearer than this: turn in radians, shift in radii.
 _SAME_TURN, _SAME_SHIFT = 0.17, 0.1
 _COARSE_PX, _FINE_PX = 40, 80
+# Width of the robust weights in the end: the noise of depth at arm's length, metres.
+_LAST_WIDTH_M = 0.004
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class SearchedModel:
     def __init__(self, model: ObjectModel, device: str = "cpu", turns: int = 6) -> None:
         self.model = model
         self.renderer = make_renderer(model.surface, device)
-        self.field = SurfaceField(model.points, model.normals, model.center, model.radius)
+        self.field = SurfaceField(model.points, model.normals, model.center, model.radius, model.is_sheet)
         self._turns = turns
 
     @cached_property
@@ -131,7 +133,8 @@ class Registration:
         config = self.config
         many = _some(points, config.fine_points)
         poses = self._expanded(searched, rough.camera_from_object, _some(points, config.points))
-        widths = np.geomspace(0.05 * searched.model.radius, 0.004, config.fine_steps)
+        first_width = max(0.05 * searched.model.radius, 1.5 * _LAST_WIDTH_M)
+        widths = np.geomspace(first_width, _LAST_WIDTH_M, config.fine_steps)
         first, moved = self._weigh(
             searched, seen, align(searched.field, poses, _some(points, 2 * config.points), widths), mask
         )
@@ -147,11 +150,13 @@ class Registration:
         """Refine one pose that is nearly right; arguments and result as for `register`."""
         config, model = self.config, searched.model
         few, many = _some(points, config.points), _some(points, config.fine_points)
-        coarse = np.geomspace(0.1 * model.radius, 0.01, config.fine_steps)
+        coarse = np.geomspace(max(0.1 * model.radius, 3 * _LAST_WIDTH_M), 2 * _LAST_WIDTH_M, config.fine_steps)
         start = align(searched.field, pose[None], few, coarse).camera_from_object
         moved = compare(self._network, searched.renderer, start, model.center, model.radius, seen).camera_from_object
         both = np.concatenate([start, moved])
-        last, _ = self._weigh(searched, seen, align(searched.field, both, many, np.geomspace(0.01, 0.004, 3)), None)
+        last, _ = self._weigh(
+            searched, seen, align(searched.field, both, many, np.geomspace(2, 1, 3) * _LAST_WIDTH_M), None
+        )
         return last.select(_different(last.camera_from_object, model, len(both)))
 
     def merit(self, searched: SearchedModel, seen: Observation, poses: FloatArray) -> FloatArray:

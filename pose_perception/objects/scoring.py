@@ -14,7 +14,7 @@ from pose_perception.objects.verification import Evidence
 
 # Fitted on simulated tables by `training.object_calibration`, in the order of the functions that name them.
 _MERIT = (2.414, 0.327, 1.935, 0.764, 0.193)
-_PROBABILITY = (1.15, 0.576, -0.478, -0.409, -0.329, 1.42, 2.299, -0.152, -3.811)
+_PROBABILITY = (1.15, 0.576, -0.478, -0.409, 0.0, 0.0, 1.42, 2.299, -0.152, -3.811)
 # Depth of neighbouring pixels errs alike: a point says less than its variance.
 _DEPENDENCE = 30.0
 _LEAST_SIGMA_M = 0.0015
@@ -41,7 +41,7 @@ def merit_of(rank: FloatArray, accept: FloatArray, evidence: Evidence) -> FloatA
 
 
 def probability_features(candidates: Candidates, model: ObjectModel) -> FloatArray:
-    """Return what the probability of the first candidate is made from, shape (8,)."""
+    """Return what the probability of the first candidate is made from, shape (9,)."""
     evidence = candidates.evidence
     return np.array(
         [
@@ -49,7 +49,8 @@ def probability_features(candidates: Candidates, model: ObjectModel) -> FloatArr
             evidence.inlier[0],
             evidence.violated[0],
             evidence.hidden[0],
-            evidence.covered[0] * (1 - evidence.uncovered[0]),
+            evidence.unknown[0],
+            evidence.covered[0] * (1 - evidence.uncovered[0]) - 1,  # 0 without a mask
             evidence.color[0],
             agreeing(candidates, model),
             np.log(max(evidence.radius_px[0], 1.0)),
@@ -79,7 +80,9 @@ def shares(candidates: Candidates) -> FloatArray:
 
 
 def covariance(candidates: Candidates, model: ObjectModel) -> npt.NDArray[np.float64]:
-    """Return the covariance of the first candidate's pose, shape (6, 6), as `ObjectPose.covariance`.
+    """Return the covariance of the first candidate, shape (6, 6): shift of the object's middle, turn about it.
+
+    Metres and radians, axes of the camera; `about_origin` makes of it what an `ObjectPose` has.
 
     What the points leave open is as wide as the prior; other candidates that may be right instead widen it by how far
     away they are.
@@ -100,11 +103,11 @@ def covariance(candidates: Candidates, model: ObjectModel) -> npt.NDArray[np.flo
         shift = (middles(nearest[None], model.center) - middles(pose[None], model.center))[0]
         step = np.concatenate([shift, turn])
         about_middle += weight * np.outer(step, step)
-    return _about_origin(about_middle, pose, model.center)
+    return about_middle
 
 
-def _about_origin(about_middle: FloatArray, pose: FloatArray, center: FloatArray) -> FloatArray:
-    """Move a covariance from the object's middle to the origin of its frame."""
+def about_origin(about_middle: FloatArray, pose: FloatArray, center: FloatArray) -> FloatArray:
+    """Return the covariance (6, 6) of a pose (4, 4) out of that about the object's middle, which is at `center`."""
     arm = pose[:3, :3] @ -center  # from the middle to the origin, axes of the camera
     jacobian = np.eye(6)
     # A turn w moves the origin by w x arm.

@@ -73,6 +73,8 @@ class Scene:
             if len(cloud) < 100:
                 break
             plane = self._largest_plane(cloud[rng.permutation(len(cloud))[:_PLANE_POINTS]], rng)
+            if plane is None:
+                break
             tolerance = self._config.plane_tolerance_m * np.maximum(cloud[:, 2], 0.5) ** 2
             on = np.abs(cloud @ plane[:3] + plane[3]) < tolerance
             # Half of it within this of its middle: what is no larger may be a side of an object.
@@ -89,11 +91,13 @@ class Scene:
                 self.free &= ~behind
         return planes
 
-    def _largest_plane(self, cloud: FloatArray, rng: np.random.Generator) -> FloatArray:
-        """Return the plane that most area is near to: normal away from the camera and offset, shape (4,)."""
+    def _largest_plane(self, cloud: FloatArray, rng: np.random.Generator) -> FloatArray | None:
+        """Return the plane that most area is near to: normal from the camera and offset, shape (4,); None of a line."""
         corners = cloud[rng.integers(len(cloud), size=(_TRIES, 3))]
         normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
         length = np.linalg.norm(normals, axis=1)
+        if not (length > 1e-9).any():
+            return None
         normals = normals[length > 1e-9] / length[length > 1e-9, None]
         offsets = -np.einsum("td,td->t", normals, corners[length > 1e-9, 0])
         tolerance = self._config.plane_tolerance_m * np.maximum(cloud[:, 2], 0.5) ** 2

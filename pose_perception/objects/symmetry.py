@@ -22,6 +22,7 @@ from pose_perception.errors import InvalidInputError
 STEPS = 36  # of a full turn about a continuous axis
 _ORDERS = (6, 5, 4, 3, 2)
 _MOST = 2 * STEPS
+_BALL_STEPS = 12
 _MOST_DISCRETE = 24  # those of a cube; more of them without an axis of revolution are an error of sampling
 _QUERIES = 1000
 # Largest distance between the surface and the turned surface, in diameters: its mean and its 95th percentile.
@@ -73,12 +74,13 @@ class Symmetries:
 
         Args:
             discrete: Rigid motions, each (4, 4).
-            axes: Point and direction of continuous axes.
+            axes: Point and direction of continuous axes; two are those of a ball, which has coarser steps.
         """
-        turns = [np.stack([about(point, direction, angle) for angle in _full_turn()]) for point, direction in axes[:1]]
         group = _close([np.eye(4), *discrete], _MOST)
-        if turns:
-            group = np.stack([turn @ element for element in group for turn in turns[0]])
+        steps = STEPS if len(axes) < 2 else _BALL_STEPS
+        for point, direction in axes[:2]:
+            turns = np.stack([about(point, direction, 2 * math.pi * k / steps) for k in range(steps)])
+            group = (turns[:, None] @ group[None]).reshape(-1, 4, 4)
         group = _distinct(group)
         axis = np.stack(axes[0]) if axes else None
         return cls(group, group, axis)

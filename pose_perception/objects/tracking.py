@@ -45,10 +45,11 @@ class ObjectTrack:
         stamp_ns: When it was last updated.
         seen_ns: When it was last seen.
         score: Last score.
-        covariance: Of the pose, shape (6, 6).
+        covariance: Of shifts of its middle and turns about it, shape (6, 6), axes of the camera of its time.
         state: Tracking state.
         velocity: Of its middle, in the camera frame or the fixed one if there is one, shape (3,), m/s.
         turning: Rotation vector per second in that frame, shape (3,).
+        moves_in_fixed: Whether both are in the fixed frame.
     """
 
     id: str
@@ -62,6 +63,7 @@ class ObjectTrack:
     state: TrackingState = TrackingState.TRACKED
     velocity: FloatArray = field(default_factory=lambda: np.zeros(3))
     turning: FloatArray = field(default_factory=lambda: np.zeros(3))
+    moves_in_fixed: bool = False
 
     def predict(self, stamp_ns: int, fixed_from_camera: FloatArray | None) -> FloatArray:
         """Return where the object is expected, camera_from_object with shape (4, 4).
@@ -71,7 +73,9 @@ class ObjectTrack:
             fixed_from_camera: Pose of the camera then; None when not known.
         """
         seconds = max(0.0, min((stamp_ns - self.stamp_ns) * _NS, 0.2))
-        base, back = self._frames(fixed_from_camera)
+        base, back, fixed = self._frames(fixed_from_camera)
+        if fixed != self.moves_in_fixed:
+            seconds = 0.0  # velocities of the one frame say nothing in the other
         there = base @ self.pose
         middle = there[:3, :3] @ self.model.center + there[:3, 3] + seconds * self.velocity
         there[:3, :3] = Rotation.from_rotvec(seconds * self.turning).as_matrix() @ there[:3, :3]
@@ -90,7 +94,7 @@ class ObjectTrack:
         pose = turned_equal(pose, self.model.symmetries.same, self.pose)
         seconds = (stamp_ns - self.stamp_ns) * _NS
         if 0 < seconds < 1:
-            base, back = self._frames(fixed_from_camera)
+            base, back, self.moves_in_fixed = self._frames(fixed_from_camera)
             old, new = base @ self.pose, np.linalg.inv(back) @ pose
             center = self.model.center
             shift = (new[:3, :3] - old[:3, :3]) @ center + new[:3, 3] - old[:3, 3]
@@ -124,14 +128,11 @@ class ObjectTrack:
         self.fixed_from_camera, self.stamp_ns, self.seen_ns = fixed_from_camera, stamp_ns, stamp_ns
         self.state = TrackingState.TRACKED
 
-    def miss(
-        self, predicted: FloatArray, score: float, stamp_ns: int, fixed_from_camera: FloatArray | None, limit_s: float
-    ) -> None:
+    def miss(self, predicted: FloatArray, stamp_ns: int, fixed_from_camera: FloatArray | None, limit_s: float) -> None:
         """Go on without having been seen.
 
         Args:
             predicted: Where it is expected, shape (4, 4).
-            score: Of that pose.
             stamp_ns: When.
             fixed_from_camera: Pose of the camera then; None when not known.
             limit_s: How long it may go on so, seconds.
@@ -139,17 +140,25 @@ class ObjectTrack:
         seconds = max(0.0, (stamp_ns - self.stamp_ns) * _NS)
         # A hidden object may be carried away: a random walk of 0.1 m and 0.5 rad in the first second.
         grown = np.diag([0.1**2 * seconds] * 3 + [0.5**2 * seconds] * 3)
-        self.pose, self.covariance, self.score = predicted, self.covariance + grown, score
+        base, back, _ = self._frames(fixed_from_camera)
+        turn = np.kron(np.eye(2), back[:3, :3] @ base[:3, :3])  # of the camera's axes
+        self.pose, self.covariance = predicted, turn @ self.covariance @ turn.T + grown
         self.fixed_from_camera, self.stamp_ns = fixed_from_camera, stamp_ns
         self.velocity, self.turning = np.zeros(3), np.zeros(3)
         unseen = (stamp_ns - self.seen_ns) * _NS
         self.state = TrackingState.PREDICTED if unseen <= limit_s else TrackingState.LOST
 
-    def _frames(self, fixed_from_camera: FloatArray | None) -> tuple[FloatArray, FloatArray]:
-        """Return fixed_from_then and now_from_fixed; both the identity when the camera's motion is not known."""
+    def belief(self) -> float:
+        """Return the score to publish: the last one, halved with every second in which it was not seen; 0 when lost."""
+        if self.state is TrackingState.LOST:
+            return 0.0
+        return float(self.score * 0.5 ** max(0.0, (self.stamp_ns - self.seen_ns) * _NS))
+
+    def _frames(self, fixed_from_camera: FloatArray | None) -> tuple[FloatArray, FloatArray, bool]:
+        """Return fixed_from_then, now_from_fixed and True; identities and False when the camera's motion is unknown."""
         if self.fixed_from_camera is None or fixed_from_camera is None:
-            return np.eye(4), np.eye(4)
-        return self.fixed_from_camera, np.linalg.inv(fixed_from_camera)
+            return np.eye(4), np.eye(4), False
+        return self.fixed_from_camera, np.linalg.inv(fixed_from_camera), True
 
 
 def _limited(vector: FloatArray, most: float) -> FloatArray:

@@ -13,6 +13,7 @@ from pose_perception.objects.datatypes import ObjectRegion
 from pose_perception.ros.conversions.images import pixels_from_message
 
 _MASK_ENCODINGS = {"mono8": "u1", "8UC1": "u1", "mono16": "u2", "16UC1": "u2"}
+_MOST_LABELS = 64
 
 
 def regions_from_mask(message: Image, size: tuple[int, int], models: Mapping[str, str]) -> list[ObjectRegion]:
@@ -24,7 +25,7 @@ def regions_from_mask(message: Image, size: tuple[int, int], models: Mapping[str
         models: Value of a label, as text, to the name of its model. Others may be any model.
 
     Raises:
-        InvalidInputError: the encoding is none of these, or data is missing.
+        InvalidInputError: the encoding is none of these, data is missing, or there are too many labels.
     """
     if message.encoding not in _MASK_ENCODINGS:
         raise InvalidInputError(
@@ -35,7 +36,10 @@ def regions_from_mask(message: Image, size: tuple[int, int], models: Mapping[str
     if labels.shape != size:
         rows, columns = (np.arange(n) * m // n for n, m in zip(size, labels.shape, strict=True))
         labels = labels[rows[:, None], columns]
-    return [ObjectRegion(labels == value, models.get(str(value))) for value in np.unique(labels).tolist() if value != 0]
+    values = [value for value in np.unique(labels).tolist() if value != 0]
+    if len(values) > _MOST_LABELS:
+        raise InvalidInputError(f"a mask has at most {_MOST_LABELS} labels, got {len(values)}: is it a depth image?")
+    return [ObjectRegion(labels == value, models.get(str(value))) for value in values]
 
 
 def regions_from_detections(message: Any, size: tuple[int, int], models: Mapping[str, str]) -> list[ObjectRegion]:
