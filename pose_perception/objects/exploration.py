@@ -11,6 +11,8 @@ from pose_perception.objects.segmentation import Palette, Scene
 
 # Hypotheses by which a place is judged.
 _FIRSTS = 4
+# Weight of the network's logit beside two shares of 0 to 1.
+_SAY = 0.25
 
 
 def explore(
@@ -26,12 +28,12 @@ def explore(
         seen: The image.
     """
     model, config = searched.model, registration.config
-    proposals = []
+    proposals: list[tuple[Rough, float]] = []
     for place in scene.places(palette, model.radius):
         points = scene.points_near(place.middle, REACH * model.radius)
         rough = registration.propose(searched, seen, points, None)
         if rough is not None:
-            proposals.append(rough)
+            proposals.append((rough, place.worth))
     found = []
     for rough in _best(registration, searched, seen, proposals)[: config.places]:
         middle = middles(rough.camera_from_object[:1], model.center)[0]
@@ -42,13 +44,17 @@ def explore(
 
 
 def _best(
-    registration: Registration, searched: SearchedModel, seen: Observation, proposals: list[Rough]
+    registration: Registration, searched: SearchedModel, seen: Observation, proposals: list[tuple[Rough, float]]
 ) -> list[Rough]:
-    """Return the proposals, one a place, by how much their first hypotheses convince the network."""
+    """Return the proposals, one a place, the likeliest first: by depth, colours of the place, and the network.
+
+    The network has the least say: first hypotheses fit the depth, and may show the wrong side of a picture.
+    """
     if len(proposals) < 2:
-        return proposals
-    firsts = [rough.camera_from_object[:_FIRSTS] for rough in proposals]
-    merit = registration.merit(searched, seen, np.concatenate(firsts))
+        return [rough for rough, _ in proposals]
+    firsts = [rough.camera_from_object[:_FIRSTS] for rough, _ in proposals]
+    accept = registration.accept(searched, seen, np.concatenate(firsts))
     ends = np.cumsum([len(poses) for poses in firsts])[:-1]
-    order = np.argsort([-values.max() for values in np.split(merit, ends)])
-    return [proposals[i] for i in order]
+    told = [_SAY * np.clip(values.max(), -4, 4) for values in np.split(accept, ends)]
+    values = [rough.score.max() + worth + say for (rough, worth), say in zip(proposals, told, strict=True)]
+    return [proposals[i][0] for i in np.argsort(-np.array(values))]

@@ -47,7 +47,7 @@ class RegistrationConfig(Config):
     kept: int = option(10, "Different hypotheses that go on after the first verification.", minimum=1, maximum=200)
     expanded: int = option(3, "How many of them are also turned by what the shape hardly shows.", minimum=0, maximum=50)
     compared: int = option(96, "Hypotheses that the network compares, at most.", minimum=1, maximum=1000)
-    places: int = option(2, "Places at which a search is brought to its end.", minimum=1, maximum=20)
+    places: int = option(3, "Places at which a search is brought to its end.", minimum=1, maximum=20)
     finalists: int = option(8, "Hypotheses that are refined to the end.", minimum=1, maximum=100)
 
 
@@ -159,10 +159,10 @@ class Registration:
         )
         return last.select(_different(last.camera_from_object, model, len(both)))
 
-    def merit(self, searched: SearchedModel, seen: Observation, poses: FloatArray) -> FloatArray:
-        """Return how much speaks for each of N rough hypotheses, shape (N,)."""
-        judged, evidence = self._judged(searched, seen, poses, None)
-        return merit_of(judged.rank, judged.accept, evidence)
+    def accept(self, searched: SearchedModel, seen: Observation, poses: FloatArray) -> FloatArray:
+        """Return the network's logits that N hypotheses are right, wherever the others are, shape (N,)."""
+        model = searched.model
+        return compare(self._network, searched.renderer, poses, model.center, model.radius, seen).accept
 
     def _weigh(
         self, searched: SearchedModel, seen: Observation, aligned: Alignment, mask: Observation | None

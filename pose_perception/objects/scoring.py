@@ -40,28 +40,33 @@ def merit_of(rank: FloatArray, accept: FloatArray, evidence: Evidence) -> FloatA
     return merit_features(rank, accept, evidence) @ np.array(_MERIT)
 
 
-def probability_features(candidates: Candidates, model: ObjectModel) -> FloatArray:
-    """Return what the probability of the first candidate is made from, shape (9,)."""
-    evidence = candidates.evidence
-    return np.array(
-        [
-            np.clip(candidates.accept[0], -6, 6),
-            evidence.inlier[0],
-            evidence.violated[0],
-            evidence.hidden[0],
-            evidence.unknown[0],
-            evidence.covered[0] * (1 - evidence.uncovered[0]) - 1,  # 0 without a mask
-            evidence.color[0],
-            agreeing(candidates, model),
-            np.log(max(evidence.radius_px[0], 1.0)),
-        ]
+def probability_features(accept: FloatArray, evidence: Evidence, agreement: FloatArray | float) -> FloatArray:
+    """Return what probabilities are made from, shape (N, 9).
+
+    Args:
+        accept: Logit of the network, shape (N,).
+        evidence: Of each.
+        agreement: See `agreeing`.
+    """
+    values = (
+        np.clip(accept, -6, 6),
+        evidence.inlier,
+        evidence.violated,
+        evidence.hidden,
+        evidence.unknown,
+        evidence.covered * (1 - evidence.uncovered) - 1,  # 0 without a mask
+        evidence.color,
+        agreement,
+        np.log(np.maximum(evidence.radius_px, 1.0)),
     )
+    return np.stack(np.broadcast_arrays(*values), axis=-1)
 
 
 def probability(candidates: Candidates, model: ObjectModel) -> float:
     """Return how likely the first candidate is right within a tenth of the diameter, 0 to 1."""
-    logit = probability_features(candidates, model) @ np.array(_PROBABILITY[:-1]) + _PROBABILITY[-1]
-    return float(1 / (1 + np.exp(-logit)))
+    first = candidates.evidence.select(slice(1))
+    values = probability_features(candidates.accept[:1], first, agreeing(candidates, model))[0]
+    return float(1 / (1 + np.exp(-(values @ np.array(_PROBABILITY[:-1]) + _PROBABILITY[-1]))))
 
 
 def agreeing(candidates: Candidates, model: ObjectModel) -> float:

@@ -25,7 +25,7 @@ from pose_perception.objects.crops import Observation
 from pose_perception.objects.exploration import explore
 from pose_perception.objects.model import ObjectModel
 from pose_perception.objects.registration import Registration, RegistrationConfig, SearchedModel, masked_points
-from pose_perception.objects.scoring import merit_features, probability_features
+from pose_perception.objects.scoring import agreeing, merit_features, probability_features
 from pose_perception.objects.segmentation import Scene, SegmentationConfig, palette_of
 from pose_perception.simulation.tabletop.frames import Tabletop
 
@@ -87,7 +87,9 @@ def examples_of(seed: int, registration: Registration) -> list[Example]:
 def _example(candidates: Candidates, model: ObjectModel, truth: FloatArray | None) -> Example:
     error = np.full(len(candidates.rank), np.inf) if truth is None else _errors(candidates, model, truth)
     features = merit_features(candidates.rank, candidates.accept, candidates.evidence)
-    return Example(features, probability_features(candidates, model), error)
+    agreement = agreeing(candidates, model)
+    first = probability_features(candidates.accept[:1], candidates.evidence.select(slice(1)), agreement)[0]
+    return Example(features, first, error)
 
 
 def _errors(candidates: Candidates, model: ObjectModel, truth: FloatArray) -> FloatArray:
