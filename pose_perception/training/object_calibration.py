@@ -25,7 +25,7 @@ from pose_perception.objects.crops import Observation
 from pose_perception.objects.exploration import explore
 from pose_perception.objects.model import ObjectModel
 from pose_perception.objects.registration import Registration, RegistrationConfig, SearchedModel, masked_points
-from pose_perception.objects.scoring import agreeing, merit_features, probability_features
+from pose_perception.objects.scoring import DOUBT, agreeing, merit_features, probability_features
 from pose_perception.objects.segmentation import Scene, SegmentationConfig, palette_of
 from pose_perception.simulation.tabletop.frames import Tabletop
 
@@ -183,9 +183,12 @@ def _report(examples: list[Example]) -> None:
     )
     values = np.array([e.probability for e in examples])
     right = np.array([e.error[0] < _RIGHT for e in examples])
-    print("probability", np.round(fit_probability(values, right), 3).tolist())
-    weights = fit_probability(values[:half], right[:half])
-    made = 1 / (1 + np.exp(-(values[half:] @ weights[:-1] + weights[-1])))
+    made = np.zeros(len(right) - half)
+    # All features, and all but the network's logit, mixed as `objects.scoring` mixes them.
+    for first, share in ((0, 1 - DOUBT), (1, DOUBT)):
+        print("probability", np.round(fit_probability(values[:, first:], right), 3).tolist())
+        weights = fit_probability(values[:half, first:], right[:half])
+        made += share / (1 + np.exp(-(values[half:, first:] @ weights[:-1] + weights[-1])))
     for mean, share, count in reliability(made, right[half:]):
         print(f"says {mean:.2f}, is right in {share:.2f} of {count}")
 
