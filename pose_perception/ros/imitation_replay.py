@@ -49,7 +49,7 @@ class ReplayOutputConfig(Config):
 
     output: str = option(
         STREAM,
-        "stream: commands as of imitation; action: the whole motion to ~/follow_joint_trajectory.",
+        "stream: commands as of imitation; action: the whole motion to ~/follow_joint_trajectory, not with preview.",
         choices=(STREAM, ACTION),
     )
     limit_share: float = option(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from pose_perception.msg import ImitationStatus
+from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
 
@@ -276,13 +277,28 @@ def test_recorded_session_is_replayed(ros: Ros, tmp_path: Path) -> None:
     np.testing.assert_allclose(world.q, shown, atol=0.02)
 
 
+def with_action(output: str) -> ImitationNode:
+    """A node whose replays go to a controller as actions."""
+    values = {"replay.output": "action", "output": output}
+    return ImitationNode(parameter_overrides=[Parameter(name, value=value) for name, value in values.items()])
+
+
 def test_action_without_control_msgs_is_a_clear_error(ros: Ros, capfd: pytest.CaptureFixture[str]) -> None:
     if importlib.util.find_spec("control_msgs") is not None:
         pytest.skip("control_msgs is installed")
-    node = ros.add(ImitationNode(parameter_overrides=[Parameter("replay.output", value="action")]))
+    node = ros.add(with_action("joint_trajectory"))
     with pytest.raises(ConfigurationError):
         node.start()
     assert "needs the package control_msgs" in capfd.readouterr().err
+
+
+def test_action_is_refused_where_no_robot_shall_move(ros: Ros, capfd: pytest.CaptureFixture[str]) -> None:
+    node = ros.add(with_action("preview"))
+    with pytest.raises(ConfigurationError):
+        node.start()
+    assert "set output to joint_trajectory or float64_multi_array, or replay.output to stream" in capfd.readouterr().err
+    assert node.set_parameters([Parameter("replay.output", value="stream")])[0].successful
+    assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
 
 
 @pytest.fixture
