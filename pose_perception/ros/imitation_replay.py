@@ -103,6 +103,7 @@ class Replays:
         self._object: FloatArray | None = None
         self._is_preparing, self._asked_s = False, -np.inf
         self._is_told = False
+        self._called_off: ReplayReason | None = None
 
     @property
     def is_busy(self) -> bool:
@@ -118,6 +119,17 @@ class Replays:
         """Take in where the object of a movement is, shape (4, 4), metres in the base."""
         self._object = base_from_object
         self.replayer.watch.take_object(stamp_s, base_from_object)
+
+    def press(self, now_s: float, is_pressed: bool) -> None:
+        """Take in the dead-man switch; one that is released calls off what is prepared."""
+        self.replayer.watch.press(now_s, is_pressed)
+        self.judge(now_s)
+
+    def judge(self, now_s: float) -> None:
+        """Call off what is prepared when nobody holds the dead-man switch."""
+        reason = self.replayer.watch.deadman_trouble(now_s)
+        if self._is_preparing and reason is not None:
+            self.stop(reason)
 
     def prepare(self, now_s: float, config: MotionConfig) -> Future | str:
         """Have a motion read and planned; return its future `PreparedReplay`, or what speaks against it."""
@@ -135,7 +147,7 @@ class Replays:
         self.replayer.watch.planned_object = place
         if not self.replayer.is_ready(now_s):
             return self.replayer.reason.value
-        self._is_preparing, prepared = True, Future()
+        self._is_preparing, self._called_off, prepared = True, None, Future()
         work = threading.Thread(target=self._prepare, args=(path, config.speed_scale, place, prepared), daemon=True)
         work.start()
         return prepared
@@ -143,6 +155,8 @@ class Replays:
     def begin(self, now_s: float, prepared: PreparedReplay) -> str:
         """Begin what was prepared; return what speaks against it."""
         self._is_preparing = False
+        if self._called_off is not None:
+            return self._called_off.value
         if not self.replayer.begin(now_s, prepared):
             reason, detail = self.replayer.reason.value, self.replayer.detail
             return f"{reason}: {detail}" if detail else reason
@@ -159,7 +173,8 @@ class Replays:
         self._is_preparing = False
 
     def stop(self, reason: ReplayReason = ReplayReason.ASKED_FOR, detail: str = "") -> None:
-        """Bring the robot to rest."""
+        """Bring the robot to rest; what is prepared does not begin any more."""
+        self._called_off = self._called_off or reason
         self.replayer.stop(reason, detail)
         self._tell_controller()
 
@@ -194,7 +209,9 @@ class Replays:
         if status.state != State.DISABLED:
             return status
         if self._is_preparing:
-            return status._replace(reason="a replay is prepared")
+            called_off = self._called_off
+            reason = "a replay is prepared" if called_off is None else f"replay called off: {called_off.value}"
+            return status._replace(reason=reason)
         if replayer.state in (ReplayState.FINISHED, ReplayState.ABORTED):
             return status._replace(reason=f"replay {replayer.state.name.lower()}: {ending}")
         return status
@@ -223,6 +240,6 @@ class Replays:
             prepared.set_result(self.replayer.prepare(motion, speed_scale))
         except InvalidInputError as error:
             prepared.set_result(PreparedReplay(joints.q, None, ReplayReason.BAD_MOTION, str(error)))
-        except Exception as error:  # whatever a file provokes, the node lives on
+        except Exception as error:
             detail = f"{path}: {type(error).__name__}: {error}"
             prepared.set_result(PreparedReplay(joints.q, None, ReplayReason.BAD_MOTION, detail))
