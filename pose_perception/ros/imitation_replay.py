@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -102,7 +103,7 @@ class Replays:
         self._robot, self.replayer, self.action, self._smoothing_hz = robot, replayer, action, smoothing_hz
         self._object: FloatArray | None = None
         self._is_preparing, self._asked_s = False, -np.inf
-        self._is_told = False
+        self._is_told, self._number = False, 0
         self._called_off: ReplayReason | None = None
 
     @property
@@ -164,8 +165,8 @@ class Replays:
             plan, step_s = self.replayer.plan, self.replayer.config.step_s
             assert plan is not None
             path = JointPath(step_s * np.arange(1, len(plan.q) + 1), plan.q, plan.velocity)
-            self._is_told, self._asked_s = False, now_s
-            self.action.send(self._robot.joints, path).add_done_callback(self._on_answer)
+            self._is_told, self._asked_s, self._number = False, now_s, self._number + 1
+            self.action.send(self._robot.joints, path).add_done_callback(partial(self._on_answer, self._number))
         return ""
 
     def drop(self) -> None:
@@ -225,21 +226,28 @@ class Replays:
         if self.action is not None and has_ended:
             self.action.cancel()
 
-    def _on_answer(self, answer: Future) -> None:
+    def _on_answer(self, number: int, answer: Future) -> None:
+        if number != self._number:
+            return  # to a motion that was stopped before
         if answer.result():
             self._is_told = True
         else:
             self.replayer.stop(ReplayReason.CONTROLLER, "it does not accept the motion")
 
     def _prepare(self, path: Path, speed_scale: float, place: FloatArray | None, prepared: Future) -> None:
-        joints = self.replayer.watch.joints
-        assert joints is not None
+        # Whatever a file provokes, and when the clock is set back meanwhile, an answer comes.
+        q = self._robot.rest
         try:
-            motion = read_motion(path, self._robot, joints.q, place, smoothing_hz=self._smoothing_hz)
+            joints = self.replayer.watch.joints
+            if joints is None:
+                prepared.set_result(PreparedReplay(q, None, ReplayReason.JOINTS_MISSING, ""))
+                return
+            q = joints.q
+            motion = read_motion(path, self._robot, q, place, smoothing_hz=self._smoothing_hz)
             motion = motion if is_learned(path) else trim(motion)
             prepared.set_result(self.replayer.prepare(motion, speed_scale))
         except InvalidInputError as error:
-            prepared.set_result(PreparedReplay(joints.q, None, ReplayReason.BAD_MOTION, str(error)))
+            prepared.set_result(PreparedReplay(q, None, ReplayReason.BAD_MOTION, str(error)))
         except Exception as error:
             detail = f"{path}: {type(error).__name__}: {error}"
-            prepared.set_result(PreparedReplay(joints.q, None, ReplayReason.BAD_MOTION, detail))
+            prepared.set_result(PreparedReplay(q, None, ReplayReason.BAD_MOTION, detail))

@@ -26,7 +26,8 @@ from pose_perception.errors import ConfigurationError
 from pose_perception.imitation.demonstration import Demonstration
 from pose_perception.imitation.demonstration_files import write_demonstration
 from pose_perception.imitation.motion_files import read_motion
-from pose_perception.imitation.replay_config import ReplayReason
+from pose_perception.imitation.replay import Replayer
+from pose_perception.imitation.replay_config import ReplayConfig, ReplayReason, ReplayState
 from pose_perception.imitation.robot import load_robot
 from pose_perception.imitation.supervisor import Reason
 from pose_perception.nodes.imitation import ImitationNode
@@ -364,6 +365,54 @@ def test_recorded_session_is_replayed(ros: Ros, tmp_path: Path) -> None:
     begin(world)
     finish(world)
     np.testing.assert_allclose(world.q, shown, atol=0.02)
+
+
+class Controller:
+    """Is asked to follow motions; a test answers."""
+
+    name = "follow"
+
+    def __init__(self) -> None:
+        self.answers: list[Future] = []
+
+    def is_ready(self) -> bool:
+        """It is there."""
+        return True
+
+    def send(self, joints: object, path: object) -> Future:
+        """Keep the answer that is to come."""
+        self.answers.append(Future())
+        return self.answers[-1]
+
+    def cancel(self) -> None:
+        """Do nothing."""
+
+
+@pytest.mark.parametrize("is_accepted", [True, False])
+def test_answer_to_a_motion_that_was_stopped_does_not_count_for_the_next(motion: Path, is_accepted: bool) -> None:
+    robot, controller = load_robot("panda"), Controller()
+    replayer = Replayer(robot, None, ReplayConfig(deadman=False))
+    replays = imitation_replay.Replays(robot, replayer, controller, 0.0)
+    replayer.watch.take_joints(0.0, robot.rest, np.zeros_like(robot.rest))
+    prepared = replayer.prepare(read_motion(motion, robot, robot.rest, None))
+    assert replays.begin(0.0, prepared) == ""
+    replayer.stop()
+    assert replays.step(0.01) is None
+    assert not replayer.is_busy
+    assert replays.begin(0.02, prepared) == ""
+    controller.answers[0].set_result(is_accepted)
+    assert replays.step(0.03) is None
+    assert replayer.state == ReplayState.APPROACHING
+    controller.answers[1].set_result(True)
+    assert replays.step(0.04) is not None
+
+
+def test_clock_that_is_set_back_while_a_replay_is_planned_leaves_no_replay(motion: Path) -> None:
+    robot = load_robot("panda")
+    replays = imitation_replay.Replays(robot, Replayer(robot, None, ReplayConfig(deadman=False)), None, 0.0)
+    prepared = Future()
+    replays._prepare(motion, 1.0, None, prepared)  # no joints are known any more
+    assert prepared.result().refusal == ReplayReason.JOINTS_MISSING
 
 
 def with_action(output: str) -> ImitationNode:
