@@ -98,6 +98,7 @@ class ImitationControl:
         if now_s < self._now_s - _SET_BACK_S:
             self._node.get_logger().warning(f"the clock was set back by {self._now_s - now_s:.3f} s: imitation ends")
             self.imitator.forget_times()
+            self._calibrations.end(Reason.CLOCK_SET_BACK.value)
             self.replays.stop(ReplayReason.CLOCK_SET_BACK)
             self.replays.replayer.watch.forget_times()
             self._command_s = self._ticked_s = now_s - self._step_s
@@ -176,9 +177,8 @@ class ImitationControl:
 
     def calibrate(self) -> Future | str:
         """Watch a person who holds a pose; return what speaks against it, as `Calibrations.begin` does."""
-        if self._is_stopped or self.replays.is_busy:
-            return _STOPPED if self._is_stopped else ReplayReason.RUNNING.value
-        return self._calibrations.begin(self.imitator, self.now())
+        unfit = _STOPPED if self._is_stopped else self.replays.is_busy and ReplayReason.RUNNING.value
+        return unfit or self._calibrations.begin(self.imitator, self.now())
 
     def stop(self) -> None:
         """Disable, bring the robot to rest, and end the loop; nothing begins any more."""
@@ -293,6 +293,7 @@ class ImitationControl:
             self._counters.drop("robot_description unusable", str(error))
             return
         self._misfit = ""
+        self._calibrations.end("the robot has changed")
         self._imagined = (self.imitator.robot.rest, np.zeros_like(self.imitator.robot.rest))
         self._command_s = -np.inf
         self.on_new_robot()
