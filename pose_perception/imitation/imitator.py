@@ -264,7 +264,7 @@ class Imitator:
         """End, and forget all that came with a time, because the clock was set back; a fault stays one."""
         self.supervisor.forget_times()
         self._check.forget_times()
-        self._people = None
+        self._people = self._calibration = None
 
     def stop_path(self, samples: int = 5) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return how the robot comes to rest from the last command: times, joints and velocities, (S,) and (S, n)."""

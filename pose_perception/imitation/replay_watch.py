@@ -74,7 +74,7 @@ class ReplayWatch:
             return ReplayReason.ALREADY_MOVING
         if self._config.deadman and not self._was_released:
             return ReplayReason.DEADMAN_NEVER_RELEASED
-        return self._deadman_trouble(now_s) or self._object_trouble(now_s, None)
+        return self.deadman_trouble(now_s) or self._object_trouble(now_s, None)
 
     def trouble(self, now_s: float, command: FloatArray | None) -> ReplayReason | None:
         """Return what speaks against going on.
@@ -83,7 +83,7 @@ class ReplayWatch:
             now_s: Now.
             command: Joints that were commanded last, shape (n,), radians; None before the first command.
         """
-        trouble = self._joint_trouble(now_s) or self._deadman_trouble(now_s) or self._object_trouble(now_s, command)
+        trouble = self._joint_trouble(now_s) or self.deadman_trouble(now_s) or self._object_trouble(now_s, command)
         if trouble is not None:
             return trouble
         assert self.joints is not None
@@ -93,19 +93,20 @@ class ReplayWatch:
         self._off_since_s = min(self._off_since_s, now_s)
         return ReplayReason.NOT_FOLLOWING if now_s - self._off_since_s > self._config.following_time else None
 
+    def deadman_trouble(self, now_s: float) -> ReplayReason | None:
+        """Return what is wrong with the dead-man switch; None where none is needed."""
+        if not self._config.deadman:
+            return None
+        if now_s - self._deadman_s > self._config.deadman_timeout:
+            return ReplayReason.DEADMAN_SILENT
+        return None if self._is_pressed else ReplayReason.DEADMAN_RELEASED
+
     def _joint_trouble(self, now_s: float) -> ReplayReason | None:
         joints, tolerance = self.joints, self._config.limit_tolerance
         if joints is None or now_s - joints.stamp_s > self._config.joints_timeout:
             return ReplayReason.JOINTS_MISSING
         outside = (joints.q < self._robot.lower - tolerance) | (joints.q > self._robot.upper + tolerance)
         return ReplayReason.OUTSIDE_LIMITS if outside.any() else None
-
-    def _deadman_trouble(self, now_s: float) -> ReplayReason | None:
-        if not self._config.deadman:
-            return None
-        if now_s - self._deadman_s > self._config.deadman_timeout:
-            return ReplayReason.DEADMAN_SILENT
-        return None if self._is_pressed else ReplayReason.DEADMAN_RELEASED
 
     def _object_trouble(self, now_s: float, command: FloatArray | None) -> ReplayReason | None:
         planned = self.planned_object

@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from pose_perception.errors import ConfigurationError
 from pose_perception.imitation.capsules import load_capsules
 from pose_perception.imitation.imitator import ImitationConfig, Imitator
 from pose_perception.imitation.replay import Replayer
@@ -14,9 +15,16 @@ from pose_perception.ros.counters import Counters
 from pose_perception.ros.imitation_control import ImitationControl
 from pose_perception.ros.imitation_diagnostics import ImitationDiagnostics
 from pose_perception.ros.imitation_input import DescriptionInput, ImitationInput
-from pose_perception.ros.imitation_output import PREVIEW, ImitationOutput, RobotOutputConfig
+from pose_perception.ros.imitation_output import POSITIONS, PREVIEW, TRAJECTORY, ImitationOutput, RobotOutputConfig
 from pose_perception.ros.imitation_recording import DemonstrationRecorder, RecordingConfig
-from pose_perception.ros.imitation_replay import ACTION, MotionConfig, ReplayOutputConfig, Replays, replay_config
+from pose_perception.ros.imitation_replay import (
+    ACTION,
+    STREAM,
+    MotionConfig,
+    ReplayOutputConfig,
+    Replays,
+    replay_config,
+)
 from pose_perception.ros.imitation_services import ImitationServices
 from pose_perception.ros.lifecycle import SelfStartingNode
 from pose_perception.ros.parameters import ConfigParameters
@@ -57,6 +65,11 @@ class ImitationNode(SelfStartingNode):
         self._core_config, self._robot_config = self._core_parameters.read(), self._robot_parameters.read()
         self._recording_config, self._replay_config = self._recording_parameters.read(), self._replay_parameters.read()
         if self._replay_config.output == ACTION:
+            if self._robot_config.output == PREVIEW:
+                raise ConfigurationError(
+                    "replay.output action moves the robot, and output preview does not watch it: set output to "
+                    f"{TRAJECTORY} or {POSITIONS}, or replay.output to {STREAM}"
+                )
             self._action = TrajectoryAction(self, self._on_action_end)
         imitator, _ = self._build(self._description.text)
         step_s = self._core_config.retargeting.step_s

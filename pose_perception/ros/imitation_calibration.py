@@ -28,10 +28,10 @@ class Calibrations:
         self._answer = Future()
         return self._answer
 
-    def end(self) -> None:
+    def end(self, reason: str = "imitation was ended") -> None:
         """Answer whoever waits that nothing comes any more."""
         if self._answer is not None:
-            self._answer.set_result("imitation was ended")
+            self._answer.set_result(reason)
             self._answer = None
 
     def update(self, imitator: Imitator, now_s: float) -> None:

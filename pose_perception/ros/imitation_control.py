@@ -34,6 +34,8 @@ _LATE_STEPS, _STANDING_STEPS = 0.5, 2.0
 # that is.
 _ASLEEP_STEPS = 5.0
 _NS = 1e-9
+# Services answer a while longer than anything moves.
+_STOPPED = "the node is not active"
 
 
 class ImitationControl:
@@ -74,7 +76,7 @@ class ImitationControl:
         self._step_s, self._moves_robot = config.retargeting.step_s, moves_robot
         self.imitator, self.replays = build(description)
         self.timing = LoopTiming()
-        self._description, self._offered, self._misfit = description, description, ""
+        self._description, self._offered, self._misfit, self._is_stopped = description, description, "", False
         self._imagined = (self.imitator.robot.rest, np.zeros_like(self.imitator.robot.rest))
         self._calibrations = Calibrations(config.calibration)
         self._command: JointCommand | None = None
@@ -96,6 +98,7 @@ class ImitationControl:
         if now_s < self._now_s - _SET_BACK_S:
             self._node.get_logger().warning(f"the clock was set back by {self._now_s - now_s:.3f} s: imitation ends")
             self.imitator.forget_times()
+            self._calibrations.end(Reason.CLOCK_SET_BACK.value)
             self.replays.stop(ReplayReason.CLOCK_SET_BACK)
             self.replays.replayer.watch.forget_times()
             self._command_s = self._ticked_s = now_s - self._step_s
@@ -136,14 +139,14 @@ class ImitationControl:
         """Take in the dead-man switch."""
         now_s = self.now()
         self.imitator.take_deadman(now_s, is_pressed)
-        self.replays.replayer.watch.press(now_s, is_pressed)
+        self.replays.press(now_s, is_pressed)
 
     def enable(self) -> str:
         """Begin; return what speaks against it, empty when nothing does."""
         self._adopt()
         supervisor, now_s = self.imitator.supervisor, self.now()
-        if self._misfit:
-            return self._misfit
+        if unfit := self._unfit():
+            return unfit
         if supervisor.state == State.HOLDING:
             return f"holding: {supervisor.reason.value}"
         if self.replays.is_busy:
@@ -170,16 +173,16 @@ class ImitationControl:
         if supervisor.state != State.DISABLED or self._command is not None:
             return f"{supervisor.state.name.lower()}: end imitation first"
         self._imagine(self.now())
-        return self._misfit
+        return self._unfit()
 
     def calibrate(self) -> Future | str:
         """Watch a person who holds a pose; return what speaks against it, as `Calibrations.begin` does."""
-        return (
-            ReplayReason.RUNNING.value if self.replays.is_busy else self._calibrations.begin(self.imitator, self.now())
-        )
+        unfit = _STOPPED if self._is_stopped else self.replays.is_busy and ReplayReason.RUNNING.value
+        return unfit or self._calibrations.begin(self.imitator, self.now())
 
     def stop(self) -> None:
-        """Disable, bring the robot to rest, and end the loop."""
+        """Disable, bring the robot to rest, and end the loop; nothing begins any more."""
+        self._is_stopped = True
         self._node.destroy_timer(self._timer)
         self._calibrations.end()
         self.disable()
@@ -213,6 +216,7 @@ class ImitationControl:
     def _step(self, now_s: float) -> None:
         late_s = now_s - self._command_s - self._step_s
         stays = not self._output.has_stop_path
+        self.replays.judge(now_s)
         is_replay = self.replays.is_moving
         mover = self.replays if is_replay else self.imitator
         if self._command is not None and late_s > (_STANDING_STEPS if stays else _LATE_STEPS) * self._step_s:
@@ -242,6 +246,9 @@ class ImitationControl:
         if seen_s != self._used_stamp_s and command.is_following:
             self._used_stamp_s = seen_s
             self.on_result(self.now() - seen_s)
+
+    def _unfit(self) -> str:
+        return _STOPPED if self._is_stopped else self._misfit
 
     def _imagine(self, now_s: float) -> None:
         if not self._moves_robot:
@@ -286,6 +293,7 @@ class ImitationControl:
             self._counters.drop("robot_description unusable", str(error))
             return
         self._misfit = ""
+        self._calibrations.end("the robot has changed")
         self._imagined = (self.imitator.robot.rest, np.zeros_like(self.imitator.robot.rest))
         self._command_s = -np.inf
         self.on_new_robot()

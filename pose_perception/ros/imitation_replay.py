@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,7 @@ class ReplayOutputConfig(Config):
 
     output: str = option(
         STREAM,
-        "stream: commands as of imitation; action: the whole motion to ~/follow_joint_trajectory.",
+        "stream: commands as of imitation; action: the whole motion to ~/follow_joint_trajectory, not with preview.",
         choices=(STREAM, ACTION),
     )
     limit_share: float = option(
@@ -102,7 +103,8 @@ class Replays:
         self._robot, self.replayer, self.action, self._smoothing_hz = robot, replayer, action, smoothing_hz
         self._object: FloatArray | None = None
         self._is_preparing, self._asked_s = False, -np.inf
-        self._is_told = False
+        self._is_told, self._number = False, 0
+        self._called_off: ReplayReason | None = None
 
     @property
     def is_busy(self) -> bool:
@@ -118,6 +120,17 @@ class Replays:
         """Take in where the object of a movement is, shape (4, 4), metres in the base."""
         self._object = base_from_object
         self.replayer.watch.take_object(stamp_s, base_from_object)
+
+    def press(self, now_s: float, is_pressed: bool) -> None:
+        """Take in the dead-man switch; one that is released calls off what is prepared."""
+        self.replayer.watch.press(now_s, is_pressed)
+        self.judge(now_s)
+
+    def judge(self, now_s: float) -> None:
+        """Call off what is prepared when nobody holds the dead-man switch."""
+        reason = self.replayer.watch.deadman_trouble(now_s)
+        if self._is_preparing and reason is not None:
+            self.stop(reason)
 
     def prepare(self, now_s: float, config: MotionConfig) -> Future | str:
         """Have a motion read and planned; return its future `PreparedReplay`, or what speaks against it."""
@@ -135,7 +148,7 @@ class Replays:
         self.replayer.watch.planned_object = place
         if not self.replayer.is_ready(now_s):
             return self.replayer.reason.value
-        self._is_preparing, prepared = True, Future()
+        self._is_preparing, self._called_off, prepared = True, None, Future()
         work = threading.Thread(target=self._prepare, args=(path, config.speed_scale, place, prepared), daemon=True)
         work.start()
         return prepared
@@ -143,6 +156,8 @@ class Replays:
     def begin(self, now_s: float, prepared: PreparedReplay) -> str:
         """Begin what was prepared; return what speaks against it."""
         self._is_preparing = False
+        if self._called_off is not None:
+            return self._called_off.value
         if not self.replayer.begin(now_s, prepared):
             reason, detail = self.replayer.reason.value, self.replayer.detail
             return f"{reason}: {detail}" if detail else reason
@@ -150,8 +165,8 @@ class Replays:
             plan, step_s = self.replayer.plan, self.replayer.config.step_s
             assert plan is not None
             path = JointPath(step_s * np.arange(1, len(plan.q) + 1), plan.q, plan.velocity)
-            self._is_told, self._asked_s = False, now_s
-            self.action.send(self._robot.joints, path).add_done_callback(self._on_answer)
+            self._is_told, self._asked_s, self._number = False, now_s, self._number + 1
+            self.action.send(self._robot.joints, path).add_done_callback(partial(self._on_answer, self._number))
         return ""
 
     def drop(self) -> None:
@@ -159,7 +174,8 @@ class Replays:
         self._is_preparing = False
 
     def stop(self, reason: ReplayReason = ReplayReason.ASKED_FOR, detail: str = "") -> None:
-        """Bring the robot to rest."""
+        """Bring the robot to rest; what is prepared does not begin any more."""
+        self._called_off = self._called_off or reason
         self.replayer.stop(reason, detail)
         self._tell_controller()
 
@@ -194,7 +210,9 @@ class Replays:
         if status.state != State.DISABLED:
             return status
         if self._is_preparing:
-            return status._replace(reason="a replay is prepared")
+            called_off = self._called_off
+            reason = "a replay is prepared" if called_off is None else f"replay called off: {called_off.value}"
+            return status._replace(reason=reason)
         if replayer.state in (ReplayState.FINISHED, ReplayState.ABORTED):
             return status._replace(reason=f"replay {replayer.state.name.lower()}: {ending}")
         return status
@@ -208,21 +226,28 @@ class Replays:
         if self.action is not None and has_ended:
             self.action.cancel()
 
-    def _on_answer(self, answer: Future) -> None:
+    def _on_answer(self, number: int, answer: Future) -> None:
+        if number != self._number:
+            return  # to a motion that was stopped before
         if answer.result():
             self._is_told = True
         else:
             self.replayer.stop(ReplayReason.CONTROLLER, "it does not accept the motion")
 
     def _prepare(self, path: Path, speed_scale: float, place: FloatArray | None, prepared: Future) -> None:
-        joints = self.replayer.watch.joints
-        assert joints is not None
+        # Whatever a file provokes, and when the clock is set back meanwhile, an answer comes.
+        q = self._robot.rest
         try:
-            motion = read_motion(path, self._robot, joints.q, place, smoothing_hz=self._smoothing_hz)
+            joints = self.replayer.watch.joints
+            if joints is None:
+                prepared.set_result(PreparedReplay(q, None, ReplayReason.JOINTS_MISSING, ""))
+                return
+            q = joints.q
+            motion = read_motion(path, self._robot, q, place, smoothing_hz=self._smoothing_hz)
             motion = motion if is_learned(path) else trim(motion)
             prepared.set_result(self.replayer.prepare(motion, speed_scale))
         except InvalidInputError as error:
-            prepared.set_result(PreparedReplay(joints.q, None, ReplayReason.BAD_MOTION, str(error)))
-        except Exception as error:  # whatever a file provokes, the node lives on
+            prepared.set_result(PreparedReplay(q, None, ReplayReason.BAD_MOTION, str(error)))
+        except Exception as error:
             detail = f"{path}: {type(error).__name__}: {error}"
-            prepared.set_result(PreparedReplay(joints.q, None, ReplayReason.BAD_MOTION, detail))
+            prepared.set_result(PreparedReplay(q, None, ReplayReason.BAD_MOTION, detail))

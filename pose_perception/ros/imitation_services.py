@@ -84,7 +84,7 @@ class ImitationServices:
 
     def _pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         supervisor = self._control.imitator.supervisor
-        if request.data and self._control.replays.is_moving:
+        if request.data and self._control.replays.is_busy:
             # A replay does not go on from the midst of a motion.
             self._control.disable()
             response.success, response.message = True, self._state()

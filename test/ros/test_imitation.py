@@ -370,6 +370,23 @@ def test_node_that_is_deactivated_while_somebody_waits_for_an_answer_lives_on(wo
     world.start()
 
 
+def test_calibration_ends_when_the_robot_description_or_the_clock_changes(ros: Ros) -> None:
+    world = World(ros, output=None, sim_time=True)
+    client = world.node.create_client(Trigger, "/imitation/calibrate")
+    assert ros_until(world, lambda: client.service_is_ready() and world.statuses, 20.0)
+
+    def turn_back() -> None:
+        world.offset_ns -= 100 * 10**9
+
+    text = description_path(load_config("panda").urdf).read_text()
+    for change, known in ((lambda: world.describe(text), "robot has changed"), (turn_back, "clock was set back")):
+        answer = client.call_async(Trigger.Request())
+        world.ros.spin_for(0.2)
+        change()
+        assert ros_until(world, answer.done)
+        assert (answer.result().success, known in answer.result().message) == (False, True), answer.result().message
+
+
 def test_preview_is_the_default_moves_nothing_and_needs_no_robot(ros: Ros) -> None:
     world = World(ros, output=None)
     world.feel = lambda message: None

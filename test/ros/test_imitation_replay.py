@@ -7,6 +7,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,16 +16,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from pose_perception.msg import ImitationStatus
+from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
+from rclpy.task import Future
 from sensor_msgs.msg import JointState
+from std_srvs.srv import Trigger
 
 from pose_perception.errors import ConfigurationError
 from pose_perception.imitation.demonstration import Demonstration
 from pose_perception.imitation.demonstration_files import write_demonstration
-from pose_perception.imitation.replay_config import ReplayReason
+from pose_perception.imitation.motion_files import read_motion
+from pose_perception.imitation.replay import Replayer
+from pose_perception.imitation.replay_config import ReplayConfig, ReplayReason, ReplayState
 from pose_perception.imitation.robot import load_robot
 from pose_perception.imitation.supervisor import Reason
 from pose_perception.nodes.imitation import ImitationNode
+from pose_perception.ros import imitation_replay
 
 if TYPE_CHECKING:
     from conftest import Ros
@@ -63,6 +70,7 @@ def begin(world: World) -> None:
 
     def try_it() -> bool:
         world.press_anew()
+        world.ros.spin_for(0.1)  # a release that comes later calls off what is planned
         return world.call("replay").success
 
     assert world.ros.spin_until(try_it, 20.0), world.call("replay").message
@@ -160,6 +168,89 @@ def test_replay_that_is_ended_comes_to_rest(world: World, end: str) -> None:
     stop(world)
     world.wait_for(DISABLED, 0.6 + SLACK_S, f"replay aborted: {reason}")
     world.wait_for_rest()
+    begin(world)
+
+
+@pytest.fixture
+def planning(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Keeps motions from being planned until it is set."""
+    event = threading.Event()
+
+    def read_later(*arguments: Any, **options: Any) -> Demonstration:
+        assert event.wait(60.0)
+        return read_motion(*arguments, **options)
+
+    monkeypatch.setattr(imitation_replay, "read_motion", read_later)
+    return event
+
+
+def ask(world: World) -> Future:
+    """Press the switch anew, ask for a replay, and wait until it is planned; return the answer that is to come."""
+    client = world.node.create_client(Trigger, "/imitation/replay")
+    answers: list[Future] = []
+
+    def try_it() -> bool:
+        if not answers or answers[-1].done():
+            world.press_anew()
+            world.ros.spin_for(0.1)
+            answers.append(client.call_async(Trigger.Request()))
+        return "replay is prepared" in world.statuses[-1].reason
+
+    assert world.ros.spin_until(lambda: world.statuses and client.service_is_ready(), 20.0)
+    assert world.ros.spin_until(try_it, 20.0), [answer.result() for answer in answers[-1:]]
+    return answers[-1]
+
+
+def release_shortly(world: World) -> None:
+    world.press_anew()
+    world.ros.spin_for(0.2)
+
+
+def be_silent_for_a_while(world: World) -> None:
+    world.is_pressed = None
+    world.ros.spin_for(0.6)
+    world.is_pressed = True
+    world.ros.spin_for(0.2)
+
+
+CALLS_OFF: dict[str, tuple[Callable[[World], None], str]] = {
+    "disabled": (disable, ReplayReason.ASKED_FOR.value),
+    "paused": (pause, ReplayReason.ASKED_FOR.value),
+    "switch released": (release_shortly, ReplayReason.DEADMAN_RELEASED.value),
+    "switch silent": (be_silent_for_a_while, ReplayReason.DEADMAN_SILENT.value),
+}
+
+
+@pytest.mark.parametrize("end", CALLS_OFF)
+def test_replay_that_is_called_off_while_it_is_planned_never_begins(
+    world: World, planning: threading.Event, end: str
+) -> None:
+    call_off, reason = CALLS_OFF[end]
+    answer = ask(world)
+    call_off(world)
+    assert world.ros.spin_until(lambda: reason in world.statuses[-1].reason)
+    planning.set()
+    assert world.ros.spin_until(answer.done)
+    assert (answer.result().success, answer.result().message) == (False, reason)
+    world.ros.spin_for(0.2)
+    assert world.trajectories == []
+    begin(world)
+
+
+def test_replay_that_is_planned_does_not_begin_after_the_node_was_deactivated(
+    world: World, planning: threading.Event
+) -> None:
+    answer = ask(world)
+    assert world.node.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
+    # The services are there until the answer has come.
+    for refused in (world.call("enable", True), world.call("calibrate")):
+        assert (refused.success, refused.message) == (False, "the node is not active")
+    planning.set()
+    assert world.ros.spin_until(answer.done)
+    assert not answer.result().success
+    world.ros.spin_for(0.5)
+    assert world.trajectories == []
+    assert world.node.trigger_activate() == TransitionCallbackReturn.SUCCESS
     begin(world)
 
 
@@ -276,13 +367,76 @@ def test_recorded_session_is_replayed(ros: Ros, tmp_path: Path) -> None:
     np.testing.assert_allclose(world.q, shown, atol=0.02)
 
 
+class Controller:
+    """Is asked to follow motions; a test answers."""
+
+    name = "follow"
+
+    def __init__(self) -> None:
+        self.answers: list[Future] = []
+
+    def is_ready(self) -> bool:
+        """It is there."""
+        return True
+
+    def send(self, joints: object, path: object) -> Future:
+        """Keep the answer that is to come."""
+        self.answers.append(Future())
+        return self.answers[-1]
+
+    def cancel(self) -> None:
+        """Do nothing."""
+
+
+@pytest.mark.parametrize("is_accepted", [True, False])
+def test_answer_to_a_motion_that_was_stopped_does_not_count_for_the_next(motion: Path, is_accepted: bool) -> None:
+    robot, controller = load_robot("panda"), Controller()
+    replayer = Replayer(robot, None, ReplayConfig(deadman=False))
+    replays = imitation_replay.Replays(robot, replayer, controller, 0.0)
+    replayer.watch.take_joints(0.0, robot.rest, np.zeros_like(robot.rest))
+    prepared = replayer.prepare(read_motion(motion, robot, robot.rest, None))
+    assert replays.begin(0.0, prepared) == ""
+    replayer.stop()
+    assert replays.step(0.01) is None
+    assert not replayer.is_busy
+    assert replays.begin(0.02, prepared) == ""
+    controller.answers[0].set_result(is_accepted)
+    assert replays.step(0.03) is None
+    assert replayer.state == ReplayState.APPROACHING
+    controller.answers[1].set_result(True)
+    assert replays.step(0.04) is not None
+
+
+def test_clock_that_is_set_back_while_a_replay_is_planned_leaves_no_replay(motion: Path) -> None:
+    robot = load_robot("panda")
+    replays = imitation_replay.Replays(robot, Replayer(robot, None, ReplayConfig(deadman=False)), None, 0.0)
+    prepared = Future()
+    replays._prepare(motion, 1.0, None, prepared)  # no joints are known any more
+    assert prepared.result().refusal == ReplayReason.JOINTS_MISSING
+
+
+def with_action(output: str) -> ImitationNode:
+    """A node whose replays go to a controller as actions."""
+    values = {"replay.output": "action", "output": output}
+    return ImitationNode(parameter_overrides=[Parameter(name, value=value) for name, value in values.items()])
+
+
 def test_action_without_control_msgs_is_a_clear_error(ros: Ros, capfd: pytest.CaptureFixture[str]) -> None:
     if importlib.util.find_spec("control_msgs") is not None:
         pytest.skip("control_msgs is installed")
-    node = ros.add(ImitationNode(parameter_overrides=[Parameter("replay.output", value="action")]))
+    node = ros.add(with_action("joint_trajectory"))
     with pytest.raises(ConfigurationError):
         node.start()
     assert "needs the package control_msgs" in capfd.readouterr().err
+
+
+def test_action_is_refused_where_no_robot_shall_move(ros: Ros, capfd: pytest.CaptureFixture[str]) -> None:
+    node = ros.add(with_action("preview"))
+    with pytest.raises(ConfigurationError):
+        node.start()
+    assert "set output to joint_trajectory or float64_multi_array, or replay.output to stream" in capfd.readouterr().err
+    assert node.set_parameters([Parameter("replay.output", value="stream")])[0].successful
+    assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
 
 
 @pytest.fixture
