@@ -91,8 +91,10 @@ class BagThread:
             while (item := self._items.get()) is not None:
                 self._write(item)
         finally:
-            self._close()
-            self.finished.set_result(self.error)
+            try:
+                self._close()
+            finally:
+                self.finished.set_result(self.error)
 
     def _write(self, item: _Item) -> None:
         is_serialized = isinstance(item.message, bytes)
@@ -101,23 +103,23 @@ class BagThread:
                 self._waiting_bytes -= len(item.message)
         if self.error:
             return
-        data = item.message if is_serialized else serialize_message(item.message)
         try:
+            data = item.message if is_serialized else serialize_message(item.message)
             self._writer.write_serialized(item.topic, item.kind, data, item.time_ns)
             self._writer.flush()
         except InvalidInputError as error:
             self._counters.drop(NOT_KNOWN, f"{item.topic}: {error}")
-        except OSError as error:
+        except Exception as error:  # whatever it is, the thread lives on and says that nothing more is written
             self._fail(error)
 
     def _close(self) -> None:
         # After an error the file stays without an index, as a killed process leaves it.
         try:
             self._writer.close()
-        except OSError as error:
+        except Exception as error:
             if not self.error:
                 self._fail(error)
 
-    def _fail(self, error: OSError) -> None:
-        self.error = f"{self.path}: {error.strerror or error}"
+    def _fail(self, error: Exception) -> None:
+        self.error = f"{self.path}: {getattr(error, 'strerror', None) or repr(error)}"
         self._counters.drop(FAILED, self.error)

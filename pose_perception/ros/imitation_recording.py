@@ -48,6 +48,7 @@ class DemonstrationRecorder:
         self._bag: BagThread | None = None
         self._subscriptions: dict[str, Any] = {}
         self._timer: Any = None
+        self._is_over = False
 
     @property
     def path(self) -> str:
@@ -60,6 +61,8 @@ class DemonstrationRecorder:
         Raises:
             InvalidInputError: something is recorded already, or the file cannot be written.
         """
+        if self._is_over:
+            raise InvalidInputError("the node is not active")
         if self._bag is not None and not self._bag.error:
             raise InvalidInputError(f"already recording to {self._bag.path}")
         self.end()
@@ -93,7 +96,8 @@ class DemonstrationRecorder:
             self._bag.put(topic, message, self._node.get_clock().now().nanoseconds)
 
     def destroy(self) -> None:
-        """End, and wait for the file."""
+        """End, wait for the file, and begin no other."""
+        self._is_over = True
         bag = self.end()
         if bag is not None and not bag.join(_END_S):
             self._node.get_logger().error(f"{bag.path} was not closed in time: it has no index")

@@ -50,7 +50,8 @@ class ReplayOutputConfig(Config):
 
     output: str = option(
         STREAM,
-        "stream: commands as of imitation; action: the whole motion to ~/follow_joint_trajectory, not with preview.",
+        "stream: commands as of imitation; action: the whole motion to ~/follow_joint_trajectory, which goes on when "
+        "the node dies; not with preview.",
         choices=(STREAM, ACTION),
     )
     limit_share: float = option(
