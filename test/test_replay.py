@@ -214,6 +214,13 @@ def test_an_object_that_is_lost_or_moved_stops_the_robot(session: Session) -> No
 
     assert _abort(session, move, planned) == ReplayReason.OBJECT_MOVED
     robot = load_robot("panda")
+
+    def turn(running: Session) -> None:
+        running.object_pose[:3, :3] = [[0, -1, 0], [1, 0, 0], [0, 0, 1]]
+
+    turned = make(robot, robot.rest + 0.1)
+    turned.object_pose = planned.copy()
+    assert _abort(turned, turn, planned) == ReplayReason.OBJECT_MOVED
     other = make(robot, robot.rest + 0.1)
     other.object_pose = planned.copy()
 

@@ -90,6 +90,9 @@ class ReplayConfig(Config):
         1.0, "An object that is not seen for so long is lost, in seconds.", minimum=0.05, maximum=60.0
     )
     object_shift: float = option(0.02, "How far an object may move, in metres.", minimum=0.001, maximum=1.0)
+    object_turn: float = option(
+        0.35, "How far an object may turn, in radians; pi for one without sides.", minimum=0.01, maximum=3.15
+    )
     object_hidden: float = option(
         0.12, "Nearer than this a tool hides an object, which is not watched any more, metres.", minimum=0, maximum=1
     )

@@ -114,8 +114,13 @@ class ReplayWatch:
             return None
         if self._object is None or now_s - self._object[0] > self._config.object_timeout:
             return ReplayReason.OBJECT_LOST
-        shift = float(np.linalg.norm(self._object[1][:3, 3] - planned[:3, 3]))
-        return ReplayReason.OBJECT_MOVED if shift > self._config.object_shift else None
+        seen = self._object[1]
+        shift = float(np.linalg.norm(seen[:3, 3] - planned[:3, 3]))
+        # The trace of a turn is 1 + 2 cos of its angle.
+        cosine = (float(np.trace(planned[:3, :3].T @ seen[:3, :3])) - 1) / 2
+        turn = float(np.arccos(np.clip(cosine, -1, 1)))
+        moved = shift > self._config.object_shift or turn > self._config.object_turn
+        return ReplayReason.OBJECT_MOVED if moved else None
 
     def _is_hidden(self, place: FloatArray, command: FloatArray | None) -> bool:
         """Return whether a tool is so near to a place (3,), metres, that it hides what is there."""

@@ -131,7 +131,10 @@ class ImitationInput:
         if message.header.frame_id.lstrip("/") != base:
             raise InvalidInputError(f"its frame is {message.header.frame_id!r}, not {base!r}")
         pose = matrix_from_pose(message.pose)
-        self._control.replays.take_object(min(stamp_ns(message.header) * 1e-9, self._control.now()), pose)
+        now_s, stamp_s = self._control.now(), stamp_ns(message.header) * 1e-9
+        if stamp_s == 0:
+            self._counters.note("object without stamp", "the time of its arrival counts")
+        self._control.replays.take_object(min(stamp_s or now_s, now_s), pose)
 
     def _on_deadman(self, message: Bool) -> None:
         self._control.take_deadman(message.data)

@@ -66,6 +66,13 @@ class ReplayOutputConfig(Config):
     following_time: float = option(
         0.3, "The robot may be that far from its command for so long, in seconds.", minimum=0.0, maximum=10.0
     )
+    object_timeout: float = option(
+        1.0, "An object that was seen longer ago is lost, in seconds.", minimum=0.05, maximum=60.0
+    )
+    object_shift: float = option(0.02, "How far an object may move, in metres.", minimum=0.001, maximum=1.0)
+    object_turn: float = option(
+        0.35, "How far an object may turn, in radians; 3.15 for one without sides.", minimum=0.01, maximum=3.15
+    )
 
 
 def replay_config(core: ImitationConfig, output: ReplayOutputConfig) -> ReplayConfig:
@@ -78,6 +85,9 @@ def replay_config(core: ImitationConfig, output: ReplayOutputConfig) -> ReplayCo
         stop_distance_m=retargeting.stop_distance_m,
         following_error=output.following_error,
         following_time=output.following_time,
+        object_timeout=output.object_timeout,
+        object_shift=output.object_shift,
+        object_turn=output.object_turn,
         joints_timeout=supervisor.joints_timeout,
         limit_tolerance=supervisor.limit_tolerance,
         still_speed=supervisor.still_speed,
