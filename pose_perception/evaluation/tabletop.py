@@ -19,6 +19,7 @@ from pose_perception.objects.hypotheses import place
 from pose_perception.objects.model import ObjectModel
 from pose_perception.objects.pipeline import ObjectPipeline, ObjectPipelineConfig
 from pose_perception.objects.registration import masked_points
+from pose_perception.objects.tracking import ObjectTrackingConfig
 from pose_perception.simulation.tabletop.frames import Tabletop, TabletopFrame
 
 # What counts: at least so much of it visible, and so large in the image.
@@ -77,7 +78,9 @@ def measure_frames(seeds: Sequence[int], network: Network, masks: bool) -> tuple
         absent = Tabletop(seed + 1_000_000, count=2).models[:1]
         absent = [model for model in absent if model is not None]
         models = [*table.models, *(_renamed(model) for model in absent)]
-        pipeline = ObjectPipeline(models, ObjectPipelineConfig(searches=0), network)
+        # Doubtful results count too: the score tells how doubtful they are.
+        tracking = ObjectTrackingConfig(found=0.0)
+        pipeline = ObjectPipeline(models, ObjectPipelineConfig(searches=0, tracking=tracking), network)
         regions = _regions(table.models, shot) if masks else None
         start = time.perf_counter()
         results = pipeline.process(shot.frame, regions)
@@ -146,7 +149,7 @@ def measure_tracking(
         if hidden[0] <= index < hidden[1]:
             frame.depth[:], frame.color[:] = 0.25, 90
         start = time.perf_counter()
-        regions = [ObjectRegion(first.masks[chosen], model.name)] if index == 0 else None
+        regions = [ObjectRegion(shot.masks[chosen], model.name)] if index == 0 else None
         results = pipeline.process(frame, regions)
         seconds.append(time.perf_counter() - start)
         tracked = [r for r in results if r.tracking_state is TrackingState.TRACKED]
