@@ -82,12 +82,12 @@ def test_meshes_are_found_beside_categories(shared_data: Path) -> None:
     folder = shared_data / "ycbv"
     scene = BopScene(folder / "test" / "000000")
     truth = scene.truth(1)
-    model = list_models(folder / "models")[truth[-1].obj_id]
+    model = list_models(folder / "models")[truth[0].obj_id]
     finder = search(SearchConfig(device="cpu", models=str(model.path), objectron=CUPS))
     finder.warm_up()
     assert finder.needs_depth
     assert list(finder.outlines) == [model.name]
-    names = {len(truth) - 1: model.name, [label.obj_id for label in truth].index(14): "cup"}
+    names = {0: model.name, [label.obj_id for label in truth].index(14): "cup"}
     regions = [ObjectRegion(scene.visible_mask(1, number), name) for number, name in names.items()]
     found = {pose.model: pose for pose in finder.process(scene.read(1), regions)}
     assert found.keys() == set(names.values())

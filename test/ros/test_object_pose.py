@@ -159,7 +159,7 @@ def test_a_mesh_that_a_mask_points_at_is_found_and_followed(
 ) -> None:
     folder = shared_data / "ycbv"
     scene = BopScene(folder / "test" / "000001")
-    model = list_models(folder / "models")[scene.truth(1)[2].obj_id]
+    model = list_models(folder / "models")[scene.truth(1)[1].obj_id]
     watched = Watched(
         ros,
         models=str(model.path),
@@ -170,13 +170,13 @@ def test_a_mesh_that_a_mask_points_at_is_found_and_followed(
     )
     camera.wait_for_subscriber()
     start = camera.now_ns()
-    watched.point(scene.visible_mask(1, 2), start)
+    watched.point(scene.visible_mask(1, 1), start)
     for index, im_id in enumerate(scene.im_ids):
         array = watched.answers(camera, scene.read(im_id), start + index * 100_000_000)
         (found,) = objects_from_message(array)
         assert (found.model, found.tracking_state) == (model.name, TrackingState.TRACKED)
         np.testing.assert_allclose(
-            found.camera_from_object[:3, 3], scene.truth(im_id)[2].camera_from_object[:3, 3], atol=0.02
+            found.camera_from_object[:3, 3], scene.truth(im_id)[1].camera_from_object[:3, 3], atol=0.02
         )
     assert float(watched.next_values()["stage meshes p50 [ms]"]) > 0
 
