@@ -359,7 +359,7 @@ def test_a_recording_is_followed_as_it_is_played(ros: Ros, mug: Mug, player: sub
             watched.masks.publish(mask)
 
     watched.watcher.create_subscription(Image, "/color/image", point, 10)
-    assert ros.spin_until(lambda: sum(bool(array.objects) for array in watched.arrays) >= 15, 30.0)
+    assert ros.spin_until(lambda: sum(bool(array.objects) for array in watched.arrays) >= 15, 90.0)
     assert player.poll() is None
     found = [objects_from_message(array) for array in watched.arrays if array.objects]
     assert {(pose.id, pose.model) for poses in found for pose in poses} == {("cup_1", "cup")}
