@@ -76,7 +76,6 @@ def measure_frames(seeds: Sequence[int], network: Network, masks: bool) -> tuple
         table = Tabletop(seed)
         shot = table.shoot()
         absent = Tabletop(seed + 1_000_000, count=2).models[:1]
-        absent = [model for model in absent if model is not None]
         models = [*table.models, *(_renamed(model) for model in absent)]
         # Doubtful results count too: the score tells how doubtful they are.
         tracking = ObjectTrackingConfig(found=0.0)

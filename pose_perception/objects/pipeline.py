@@ -27,10 +27,10 @@ from pose_perception.objects.registration import (
     SearchedModel,
     masked_points,
     points_around,
-    turned_equal,
 )
 from pose_perception.objects.scoring import about_origin, covariance, probability
 from pose_perception.objects.segmentation import Palette, Scene, SegmentationConfig, palette_of
+from pose_perception.objects.symmetry import turned_equal
 from pose_perception.objects.tracking import ObjectTrack, ObjectTrackingConfig
 
 # For how long what was lost is searched for in every frame.
@@ -138,8 +138,8 @@ class ObjectPipeline:
         else:
             wanted = self._missing(frame.stamp_ns)
             found = self._look_around(wanted, frame, seen) if wanted else []
-        gone = self._take(found, frame, seen)
-        poses = lost + gone + [self._result(track) for track in self._tracks]
+        poses = lost + self._take(found, frame, seen)
+        poses += [self._result(track) for track in self._tracks]
         self._lost_ns.update({t.model.name: frame.stamp_ns for t in self._tracks if t.state is TrackingState.LOST})
         self._tracks = [track for track in self._tracks if track.state is not TrackingState.LOST]
         return poses
@@ -150,19 +150,18 @@ class ObjectPipeline:
             predicted = track.predict(frame.stamp_ns, frame.fixed_from_camera)
             found = self._refine_one(self._searched[track.model.name], predicted, seen)
             if found is not None and found.score >= self.config.tracking.kept:
-                track.update(found.pose, found.score, found.covariance, frame.stamp_ns, frame.fixed_from_camera)
+                track.update(
+                    found.pose, found.score, found.covariance, frame.stamp_ns, frame.fixed_from_camera, followed=True
+                )
             else:
                 track.miss(predicted, frame.stamp_ns, frame.fixed_from_camera, self.config.tracking.predicted_s)
-        self._part(frame, seen)
+        self._part(seen)
 
-    def _part(self, frame: RgbdFrame, seen: Observation) -> None:
+    def _part(self, seen: Observation) -> None:
         """Leave an object to the surer one of two tracks that came to the same."""
         tracked = sorted((t for t in self._tracks if t.state is TrackingState.TRACKED), key=lambda t: -t.score)
         for i, track in enumerate(tracked):
             if any(self._overlap(track.model, track.pose, other, seen) for other in tracked[:i]):
-                expected = track.pose
-                limit = self.config.tracking.predicted_s
-                track.miss(expected, frame.stamp_ns, frame.fixed_from_camera, limit)
                 track.state = TrackingState.LOST
 
     def _refine_one(self, searched: SearchedModel, pose: FloatArray, seen: Observation) -> _Found | None:
@@ -236,8 +235,7 @@ class ObjectPipeline:
 
     @staticmethod
     def _judge(searched: SearchedModel, candidates: Candidates) -> _Found:
-        model = searched.model
-        pose = candidates.camera_from_object[0]
+        model, pose = searched.model, candidates.camera_from_object[0]
         return _Found(searched, pose, probability(candidates, model), covariance(candidates, model))
 
     def _take(self, found: list[_Found], frame: RgbdFrame, seen: Observation) -> list[ObjectPose]:
@@ -259,7 +257,9 @@ class ObjectPipeline:
             unseen = any(t.state is not TrackingState.TRACKED for t in own)
             if weaker and (unseen or len(own) >= self.config.instances or any(t in rivals for t in own)):
                 track = min(weaker, key=lambda t: (t not in rivals, t.state is TrackingState.TRACKED, t.score))
-                track.place(one.pose, one.score, one.covariance, frame.stamp_ns, frame.fixed_from_camera)
+                track.update(
+                    one.pose, one.score, one.covariance, frame.stamp_ns, frame.fixed_from_camera, followed=False
+                )
             elif len(own) < self.config.instances:
                 pose = turned_equal(one.pose, model.symmetries.same, np.eye(4))
                 self._tracks.append(

@@ -8,7 +8,6 @@ from functools import cached_property
 import cv2
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial.transform import Rotation
 
 from pose_perception.config import Config, option
 from pose_perception.datatypes import FloatArray
@@ -17,7 +16,7 @@ from pose_perception.objects.alignment import Alignment, SurfaceField, align
 from pose_perception.objects.candidates import Candidates, Rough
 from pose_perception.objects.crops import Observation, middles
 from pose_perception.objects.hypotheses import orientations, place
-from pose_perception.objects.matcher import Comparison, compare
+from pose_perception.objects.matcher import compare
 from pose_perception.objects.model import ObjectModel
 from pose_perception.objects.renderer import make_renderer
 from pose_perception.objects.scoring import merit_of
@@ -168,19 +167,13 @@ class Registration:
         self, searched: SearchedModel, seen: Observation, aligned: Alignment, mask: Observation | None
     ) -> tuple[Candidates, FloatArray]:
         """Return hypotheses with all that speaks for and against them, best first, and where the network moves each."""
-        poses = aligned.camera_from_object
-        judged, evidence = self._judged(searched, seen, poses, mask)
+        model, poses = searched.model, aligned.camera_from_object
+        judged = compare(self._network, searched.renderer, poses, model.center, model.radius, seen)
+        evidence = self._verify(searched, poses, seen, mask, _FINE_PX, color=True)
         merit = merit_of(judged.rank, judged.accept, evidence)
         found = Candidates(poses, merit, judged.rank, judged.accept, evidence, aligned.information, aligned.residual)
         order = np.argsort(-merit)
         return found.select(order), judged.camera_from_object[order]
-
-    def _judged(
-        self, searched: SearchedModel, seen: Observation, poses: FloatArray, mask: Observation | None
-    ) -> tuple[Comparison, Evidence]:
-        model = searched.model
-        judged = compare(self._network, searched.renderer, poses, model.center, model.radius, seen)
-        return judged, self._verify(searched, poses, seen, mask, _FINE_PX, color=True)
 
     def _aligned(self, searched: SearchedModel, poses: FloatArray, points: FloatArray) -> FloatArray:
         widths = searched.model.radius * np.geomspace(0.15, 0.05, 4)
@@ -227,23 +220,6 @@ def _different(poses: FloatArray, model: ObjectModel, most: int) -> npt.NDArray[
 
 def _some(points: FloatArray, count: int) -> FloatArray:
     return points[np.random.default_rng(0).permutation(len(points))[:count]]
-
-
-def turned_equal(pose: FloatArray, symmetries: FloatArray, reference: FloatArray) -> FloatArray:
-    """Return which of the equal poses of a symmetric object is turned the least from another pose, shape (4, 4).
-
-    Args:
-        pose: camera_from_object, shape (4, 4).
-        symmetries: Motions that change nothing, shape (S, 4, 4).
-        reference: Shape (4, 4).
-    """
-    equal = pose @ symmetries
-    return equal[np.einsum("sij,ij->s", equal[:, :3, :3], reference[:3, :3]).argmax()]
-
-
-def rotation_distance(one: FloatArray, other: FloatArray) -> float:
-    """Return the angle between two poses (4, 4), radians."""
-    return float(Rotation.from_matrix(one[:3, :3].T @ other[:3, :3]).magnitude())
 
 
 def points_around(seen: Observation, middle: FloatArray, radius: float) -> FloatArray:

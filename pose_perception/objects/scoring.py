@@ -10,6 +10,7 @@ from pose_perception.datatypes import FloatArray
 from pose_perception.objects.candidates import Candidates
 from pose_perception.objects.crops import middles
 from pose_perception.objects.model import ObjectModel
+from pose_perception.objects.symmetry import turned_equal
 from pose_perception.objects.verification import Evidence
 
 # Fitted on simulated tables by `training.object_calibration`, in the order of the functions that name them.
@@ -111,8 +112,7 @@ def covariance(candidates: Candidates, model: ObjectModel) -> npt.NDArray[np.flo
         about_middle[3:, 3:] += np.outer(axis, axis) * np.pi**2 / 3
     weights = shares(candidates)
     for weight, other in zip(weights, poses, strict=True):
-        equal = other @ model.symmetries.same
-        nearest = equal[np.einsum("sij,ij->s", equal[:, :3, :3], pose[:3, :3]).argmax()]
+        nearest = turned_equal(other, model.symmetries.same, pose)
         turn = Rotation.from_matrix(nearest[:3, :3] @ pose[:3, :3].T).as_rotvec()
         shift = (middles(nearest[None], model.center) - middles(pose[None], model.center))[0]
         step = np.concatenate([shift, turn])

@@ -152,6 +152,18 @@ def about(point: FloatArray, direction: FloatArray, angle_rad: float) -> FloatAr
     return motion
 
 
+def turned_equal(pose: FloatArray, symmetries: FloatArray, reference: FloatArray) -> FloatArray:
+    """Return which of the equal poses of a symmetric object is turned the least from another pose, shape (4, 4).
+
+    Args:
+        pose: camera_from_object, shape (4, 4).
+        symmetries: Motions that change nothing, shape (S, 4, 4).
+        reference: Shape (4, 4).
+    """
+    equal = pose @ symmetries
+    return equal[np.einsum("sij,ij->s", equal[:, :3, :3], reference[:3, :3]).argmax()]
+
+
 def _within(values: FloatArray, limits: tuple[float, float]) -> bool:
     return bool(values.mean() <= limits[0] and np.quantile(values, 0.95) <= limits[1])
 

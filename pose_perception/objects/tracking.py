@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 from pose_perception.config import Config, option
 from pose_perception.datatypes import FloatArray, TrackingState
 from pose_perception.objects.model import ObjectModel
-from pose_perception.objects.registration import turned_equal
+from pose_perception.objects.symmetry import turned_equal
 
 # Share of the last velocity that goes on in the next frame: hands stop and turn.
 _VELOCITY_KEPT = 0.7
@@ -89,11 +89,24 @@ class ObjectTrack:
         covariance: FloatArray,
         stamp_ns: int,
         fixed_from_camera: FloatArray | None,
+        *,
+        followed: bool,
     ) -> None:
-        """Take the pose to which it was followed; arguments as the attributes."""
+        """Take a new pose.
+
+        Args:
+            pose: camera_from_object, shape (4, 4).
+            score: Of it.
+            covariance: As the attribute.
+            stamp_ns: When.
+            fixed_from_camera: Pose of the camera then; None when not known.
+            followed: Whether it was followed there; how it came to where a search found it says nothing of its motion.
+        """
         pose = turned_equal(pose, self.model.symmetries.same, self.pose)
         seconds = (stamp_ns - self.stamp_ns) * _NS
-        if 0 < seconds < 1:
+        if not followed:
+            self.velocity, self.turning = np.zeros(3), np.zeros(3)
+        elif 0 < seconds < 1:
             base, back, self.moves_in_fixed = self._frames(fixed_from_camera)
             old, new = base @ self.pose, np.linalg.inv(back) @ pose
             center = self.model.center
@@ -101,29 +114,6 @@ class ObjectTrack:
             turn = Rotation.from_matrix(new[:3, :3] @ old[:3, :3].T).as_rotvec()
             self.velocity = _VELOCITY_KEPT * _limited(shift / seconds, _FASTEST_M_S)
             self.turning = _VELOCITY_KEPT * _limited(turn / seconds, _FASTEST_RAD_S)
-        self._see(pose, score, covariance, stamp_ns, fixed_from_camera)
-
-    def place(
-        self,
-        pose: FloatArray,
-        score: float,
-        covariance: FloatArray,
-        stamp_ns: int,
-        fixed_from_camera: FloatArray | None,
-    ) -> None:
-        """Take the pose at which it was found again: how it came there says nothing of how it moves."""
-        self.velocity, self.turning = np.zeros(3), np.zeros(3)
-        pose = turned_equal(pose, self.model.symmetries.same, self.pose)
-        self._see(pose, score, covariance, stamp_ns, fixed_from_camera)
-
-    def _see(
-        self,
-        pose: FloatArray,
-        score: float,
-        covariance: FloatArray,
-        stamp_ns: int,
-        fixed_from_camera: FloatArray | None,
-    ) -> None:
         self.pose, self.score, self.covariance = pose, score, covariance
         self.fixed_from_camera, self.stamp_ns, self.seen_ns = fixed_from_camera, stamp_ns, stamp_ns
         self.state = TrackingState.TRACKED
