@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 from collections.abc import Callable
 
@@ -42,6 +43,9 @@ def run_node(
                 start(node)
             executor = SingleThreadedExecutor()
             executor.add_node(node)
+            # What was loaded stays: to look through all of it for garbage would hold up a callback for some 20 ms.
+            gc.collect()
+            gc.freeze()
             signals.interrupt = False
             if publishes_at_end:
                 while not signals.received:
