@@ -11,7 +11,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from object_scenes import tabletop
 
 from pose_perception.datatypes import CameraIntrinsics, RgbdFrame
-from pose_perception.objects.segmentation import Scene, SegmentationConfig, palette_of
+from pose_perception.objects.palette import palette_of
+from pose_perception.objects.segmentation import Scene, SegmentationConfig
 
 SEEDS = (1, 2, 3)
 

@@ -6,8 +6,9 @@ import numpy as np
 
 from pose_perception.objects.candidates import Candidates, Rough
 from pose_perception.objects.crops import Observation, middles
+from pose_perception.objects.palette import Palette
 from pose_perception.objects.registration import LEAST_POINTS, REACH, Registration, SearchedModel, points_around
-from pose_perception.objects.segmentation import Palette, Scene
+from pose_perception.objects.segmentation import Scene
 
 # Hypotheses by which a place is judged.
 _FIRSTS = 4

@@ -19,6 +19,7 @@ from pose_perception.objects.datatypes import ObjectPose, ObjectRegion
 from pose_perception.objects.exploration import explore
 from pose_perception.objects.model import ObjectModel
 from pose_perception.objects.overlap import overlap
+from pose_perception.objects.palette import Palette, palette_of
 from pose_perception.objects.registration import (
     LEAST_POINTS,
     REACH,
@@ -29,7 +30,7 @@ from pose_perception.objects.registration import (
     points_around,
 )
 from pose_perception.objects.scoring import about_origin, covariance, probability
-from pose_perception.objects.segmentation import Palette, Scene, SegmentationConfig, palette_of
+from pose_perception.objects.segmentation import Scene, SegmentationConfig
 from pose_perception.objects.symmetry import turned_equal
 from pose_perception.objects.tracking import ObjectTrack, ObjectTrackingConfig
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -12,14 +13,22 @@ import numpy.typing as npt
 
 from pose_perception.config import Config, option
 from pose_perception.datatypes import FloatArray, RgbdFrame
-from pose_perception.objects.model import ObjectModel, sample_surface
+from pose_perception.objects.palette import Palette, color_bins, one_hot
 
-_BINS = 4  # of each colour channel
 _TRIES = 200
 _PLANE_POINTS = 4000
-# How many points of a thing there must be, over what a disc of a third of its radius would show.
-_LEAST_SHARE = 1 / 9
-_LEAST_PLANE_M = 0.35
+# Possible places that are looked at, and samples around them.
+_TRIED, _AROUND = 1200, 2500
+# What is seen of a thing has at least this area, over that of a disc of its radius.
+_LEAST_SHARE = 1 / 6
+# Up to so many radii away from a thing on its own there is little else; how much that counts.
+_SHELL, _ALONE = 1.4, 0.9
+# What places are worth that have none of the colours of the model: light may be stranger than expected.
+_COLORLESS = 0.3
+# Planes are at least so large, metres, so much of a disc of their size is there, and at most so much, over what is on
+# them, lies behind them; unless they are so vast: in diameters of the largest model, and metres.
+_LEAST_PLANE_M, _LEAST_FILLED, _MOST_BEHIND = 0.2, 0.3, 0.3
+_VAST, _VAST_M = 3.0, 0.8
 
 
 @dataclass(frozen=True)
@@ -32,7 +41,7 @@ class SegmentationConfig(Config):
         0.008, "What lies within this of a plane at 1 m belongs to it; grows with depth.", minimum=0.001, maximum=0.1
     )
     plane_size: float = option(
-        1.6, "Planes are larger than this, in diameters of the largest model.", minimum=1.0, maximum=20.0
+        1.1, "Planes are larger than this, in diameters of the largest model.", minimum=1.0, maximum=20.0
     )
     max_depth_m: float = option(2.0, "Nothing farther away is looked at, metres.", minimum=0.2, maximum=10.0)
     places: int = option(8, "Places that each model is looked for at.", minimum=1, maximum=100)
@@ -75,21 +84,39 @@ class Scene:
             plane = self._largest_plane(cloud[rng.permutation(len(cloud))[:_PLANE_POINTS]], rng)
             if plane is None:
                 break
-            tolerance = self._config.plane_tolerance_m * np.maximum(cloud[:, 2], 0.5) ** 2
-            on = np.abs(cloud @ plane[:3] + plane[3]) < tolerance
-            # Half of it within this of its middle: what is no larger may be a side of an object.
-            reach = np.median(np.linalg.norm(cloud[on] - np.median(cloud[on], axis=0), axis=1)) if on.any() else 0
-            if 2 * reach * np.sqrt(2) < max(self._config.plane_size * largest_m, _LEAST_PLANE_M):
+            if not self._bounds(cloud, plane, largest_m):
                 break
             planes.append(plane)
-            distance = self.points @ plane[:3] + plane[3]
-            tolerance = self._config.plane_tolerance_m * np.maximum(self.points[..., 2], 0.5) ** 2
+            distance, tolerance = self.points @ plane[:3] + plane[3], self._tolerance(self.points)
             on, behind = self.free & (np.abs(distance) < tolerance), self.free & (distance >= tolerance)
             self.free &= ~on
             # What lies behind the largest plane is below the table; behind another one there may be more objects.
             if len(planes) == 1:
                 self.free &= ~behind
         return planes
+
+    def _bounds(self, cloud: FloatArray, plane: FloatArray, largest_m: float) -> bool:
+        """Return whether a plane is what things stand on or before, and not their sides.
+
+        It is large, not only parts of it are there, and little is behind it.
+        """
+        distance, tolerance = cloud @ plane[:3] + plane[3], self._tolerance(cloud)
+        on = cloud[np.abs(distance) < tolerance]
+        if len(on) == 0:
+            return False
+        # Half of a disc lies within its radius over the root of two.
+        size = 2 * math.sqrt(2) * np.median(np.linalg.norm(on - np.median(on, axis=0), axis=1))
+        if size > max(_VAST * largest_m, _VAST_M):
+            return True
+        behind = np.count_nonzero(distance > 2 * tolerance) / len(on)
+        slant = np.abs(on @ plane[:3]) / np.linalg.norm(on, axis=1)
+        filled = np.sum((self._pixel * on[:, 2]) ** 2 / np.maximum(slant, 0.1)) / (np.pi / 4 * size**2)
+        is_large = size > max(self._config.plane_size * largest_m, _LEAST_PLANE_M)
+        return is_large and behind < _MOST_BEHIND and filled > _LEAST_FILLED
+
+    def _tolerance(self, points: FloatArray) -> FloatArray:
+        """Return how far from a plane points (..., 3) that belong to it may be, metres."""
+        return self._config.plane_tolerance_m * np.maximum(points[..., 2], 0.5) ** 2
 
     def _largest_plane(self, cloud: FloatArray, rng: np.random.Generator) -> FloatArray | None:
         """Return the plane that most area is near to: normal from the camera and offset, shape (4,); None of a line."""
@@ -100,8 +127,7 @@ class Scene:
             return None
         normals = normals[length > 1e-9] / length[length > 1e-9, None]
         offsets = -np.einsum("td,td->t", normals, corners[length > 1e-9, 0])
-        tolerance = self._config.plane_tolerance_m * np.maximum(cloud[:, 2], 0.5) ** 2
-        near = np.abs(cloud @ normals.T + offsets) < tolerance[:, None]
+        near = np.abs(cloud @ normals.T + offsets) < self._tolerance(cloud)[:, None]
         # A sample far away stands for more area.
         best = int(((cloud[:, 2] ** 2) @ near).argmax())
         on = cloud[near[:, best]]
@@ -111,9 +137,25 @@ class Scene:
         return plane if plane[3] < 0 else -plane
 
     @cached_property
+    def _samples(self) -> npt.NDArray[np.intp]:
+        """Rows and columns of what is free, in random order, shape (2, M)."""
+        found = np.array(np.nonzero(self.free))
+        return found[:, np.random.default_rng(0).permutation(found.shape[1])]
+
+    @cached_property
+    def _surroundings(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """What is around possible places: areas (R,) that samples stand for, m^2, and squared distances (P, R), m^2."""
+        around = np.float32(self.points[tuple(self._samples[:, :_AROUND])])
+        at = around[:_TRIED]
+        share = self._samples.shape[1] / max(len(around), 1)
+        areas = share * (self._pixel * around[:, 2]) ** 2
+        squares = (at**2).sum(1)[:, None] + (around**2).sum(1) - 2 * at @ around.T
+        return areas, squares
+
+    @cached_property
     def _histograms(self) -> npt.NDArray[np.float32]:
         """Colour bins of each pixel, summed from the top left, shape (rows + 1, columns + 1, bins)."""
-        bins = _one_hot(color_bins(self.color.reshape(-1, 3))).reshape(*self.color.shape[:2], -1)
+        bins = one_hot(color_bins(self.color.reshape(-1, 3))).reshape(*self.color.shape[:2], -1)
         bins *= self.free[..., None]
         total = np.zeros((bins.shape[0] + 1, bins.shape[1] + 1, bins.shape[2]), np.float32)
         total[1:, 1:] = bins.cumsum(0).cumsum(1)
@@ -127,9 +169,7 @@ class Scene:
             radius: Of the model, metres.
         """
         rows, columns = self.free.shape
-        v, u = np.nonzero(self.free)
-        if len(v) == 0:
-            return []
+        v, u = self._samples[:, :_TRIED]
         cloud = self.points[v, u]
         half = 0.6 * radius / (self._pixel * cloud[:, 2])  # samples
         top, bottom = _clip(v - half, rows), _clip(v + half + 1, rows)
@@ -138,8 +178,7 @@ class Scene:
         local = total[bottom, right] - total[top, right] - total[bottom, left] + total[top, left]
         count = local.sum(1)
         alike = np.minimum(local / np.maximum(count, 1)[:, None], palette.shares).sum(1)
-        enough = np.minimum(count / (np.pi * half**2 * _LEAST_SHARE), 1)
-        worth = alike * enough
+        worth = (_COLORLESS + (1 - _COLORLESS) * alike) * self._detached(radius)
         found: list[Place] = []
         left_over = np.ones(len(cloud), np.bool_)
         while left_over.any() and len(found) < self._config.places:
@@ -150,6 +189,17 @@ class Scene:
             found.append(Place(np.median(cloud[gap < 0.5 * radius], axis=0), float(worth[i])))
             left_over &= gap > 0.9 * radius
         return found
+
+    def _detached(self, radius: float) -> npt.NDArray[np.float32]:
+        """Return how much the surroundings of possible places are those of a thing on its own, shape (P,), 0 to 1.
+
+        What lies within its radius has some area, and little is around it.
+        """
+        areas, squares = self._surroundings
+        inside = (squares < radius**2) @ areas
+        with_shell = (squares < (_SHELL * radius) ** 2) @ areas
+        size = np.minimum(inside / (_LEAST_SHARE * np.pi * radius**2), 1)
+        return size * (1 - _ALONE + _ALONE * inside / np.maximum(with_shell, 1e-12))
 
     def points_near(self, middle: FloatArray, radius: float) -> FloatArray:
         """Return what stands out from planes within a sphere, shape (M, 3), metres."""
@@ -167,48 +217,6 @@ class Place(NamedTuple):
 
     middle: FloatArray
     worth: float
-
-
-class Palette(NamedTuple):
-    """Colours of a model.
-
-    Attributes:
-        shares: Share of the surface in each bin, each raised to what one view can show of it, shape (bins,).
-    """
-
-    shares: npt.NDArray[np.float32]
-
-
-def palette_of(model: ObjectModel) -> Palette:
-    """Return the colours of a model; any colour suits one without."""
-    colors = sample_surface(model.surface, 4000)[2]
-    if colors is None:
-        return Palette(np.ones(_BINS**3 + _BINS, np.float32))
-    shares = np.zeros(_BINS**3 + _BINS, np.float32)
-    # Light makes everything darker or brighter than the texture.
-    for gain in (0.5, 0.65, 0.8, 1.0):
-        dimmed = np.uint8(np.clip(colors * 255 * gain, 0, 255))
-        shares = np.maximum(shares, _one_hot(color_bins(dimmed)).mean(0))
-    # One view shows about half of an object, perhaps all of what is rare on the whole.
-    return Palette(np.minimum(2.5 * shares, 1))
-
-
-def color_bins(colors: npt.NDArray[np.uint8]) -> npt.NDArray[np.intp]:
-    """Return the bin of each colour (N, 3), shape (N,): of its share of red, green and blue, or of its grey."""
-    values = colors.astype(np.float32)
-    brightest = values.max(1)
-    saturation = (brightest - values.min(1)) / np.maximum(brightest, 1)
-    relative = values / np.maximum(brightest, 1)[:, None]
-    cells = np.minimum((relative * _BINS).astype(np.intp), _BINS - 1)
-    colored = (cells[:, 0] * _BINS + cells[:, 1]) * _BINS + cells[:, 2]
-    grey = _BINS**3 + np.minimum((brightest / 256 * _BINS).astype(np.intp), _BINS - 1)
-    return np.where((saturation < 0.25) | (brightest < 40), grey, colored)
-
-
-def _one_hot(bins: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
-    result = np.zeros((len(bins), _BINS**3 + _BINS), np.float32)
-    result[np.arange(len(bins)), bins] = 1
-    return result
 
 
 def _clip(values: FloatArray, most: int) -> npt.NDArray[np.intp]:

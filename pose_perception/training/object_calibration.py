@@ -24,9 +24,10 @@ from pose_perception.objects.candidates import Candidates
 from pose_perception.objects.crops import Observation
 from pose_perception.objects.exploration import explore
 from pose_perception.objects.model import ObjectModel
+from pose_perception.objects.palette import palette_of
 from pose_perception.objects.registration import Registration, RegistrationConfig, SearchedModel, masked_points
 from pose_perception.objects.scoring import DOUBT, agreeing, merit_features, probability_features
-from pose_perception.objects.segmentation import Scene, SegmentationConfig, palette_of
+from pose_perception.objects.segmentation import Scene, SegmentationConfig
 from pose_perception.simulation.tabletop.frames import Tabletop
 
 _FIRST_SEED = 500_000  # far from those of evaluations

@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional
 
@@ -109,25 +108,6 @@ def measure(network: PoseMatcher, samples: Samples) -> dict[str, float]:
         "best": float((chosen < _RIGHT).float().mean()),
         "accept": float(agree[clear].float().mean()),
     }
-
-
-def begin(folder: Path, weights: Path, index: int) -> None:
-    """Write a checkpoint that begins with weights that were exported, and a new optimizer.
-
-    Args:
-        folder: Where the checkpoint goes.
-        weights: A file that `export` wrote.
-        index: Rounds that count as done.
-
-    Raises:
-        ConfigurationError: there is a checkpoint already.
-    """
-    if (folder / "checkpoint.pt").exists():
-        raise ConfigurationError(f"{folder} has a checkpoint already: go on without --begin")
-    folder.mkdir(parents=True, exist_ok=True)
-    network = PoseMatcher()
-    network.load_state_dict(load_file(weights))  # halves become floats
-    _save(folder, index, network, network, torch.optim.AdamW(network.parameters(), _RATE, weight_decay=_DECAY))
 
 
 def train(folder: Path, rounds: int, seed: int, minutes: float) -> None:
@@ -263,6 +243,8 @@ def _log(folder: Path, line: str) -> None:
 
 def export(folder: Path, path: Path) -> None:
     """Write the averaged weights of a checkpoint as safetensors."""
+    from safetensors.torch import save_file
+
     saved = torch.load(folder / "checkpoint.pt", weights_only=True)
     tensors = {name: value.half() if value.is_floating_point() else value for name, value in saved["average"].items()}
     save_file(tensors, path, metadata={"outputs": ",".join(OUTPUTS), "round": str(saved["round"])})
@@ -275,7 +257,6 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=1500, help="of 1280 samples in all")
     parser.add_argument("--minutes", type=float, default=600.0, help="stop after so many; run again to continue")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--begin", nargs=2, metavar=("WEIGHTS", "ROUND"), help="with exported weights, as of a round")
     parser.add_argument("--export", type=Path, help="write the weights there instead of training")
     options = parser.parse_args()
     # Leaves by the regular way, so that the process that draws scenes ends too.
@@ -284,8 +265,6 @@ def main() -> int:
         if options.export:
             export(options.folder, options.export)
         else:
-            if options.begin:
-                begin(options.folder, Path(options.begin[0]), int(options.begin[1]))
             train(options.folder, options.rounds, options.seed, options.minutes)
     except PosePerceptionError as error:
         print(error, file=sys.stderr)
