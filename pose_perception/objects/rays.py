@@ -215,10 +215,10 @@ class RayRenderer(ABC):
         along = _dot(hits.surface.normal, directions)
         if texel_m is not None:
             cosine = np.abs(along) / np.sqrt(_dot(directions, directions))
-            made.color.reshape(-1, 3)[index] = lit(self._surface, hits.surface, cosine, texel_m)
+            _put(made.color, index, lit(self._surface, hits.surface, cosine, texel_m))
         if normals:
             facing = towards_camera(hits.surface.normal, along, rays.picture.take(hits.ray), poses)
-            made.normals.reshape(-1, 3)[index] = facing
+            _put(made.normals, index, facing)
 
 
 def lit(surface: Surface, points: SurfacePoints, cosine: npt.NDArray[np.float32], texel_m: float) -> FloatArray:
@@ -262,3 +262,9 @@ def towards_camera(
 def _dot(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Return the products of vectors (H, 3) by columns: numpy is slow along short axes."""
     return one[:, 0] * other[:, 0] + one[:, 1] * other[:, 1] + one[:, 2] * other[:, 2]
+
+
+def _put(pictures: npt.NDArray[np.float32], index: npt.NDArray[np.intp], values: npt.NDArray[np.float32]) -> None:
+    """Write values (H, 3) to pixels: each as one element of three numbers, which takes half the time."""
+    pixel = np.dtype((np.void, 3 * values.itemsize))
+    pictures.reshape(-1).view(pixel)[index] = values.reshape(-1).view(pixel)

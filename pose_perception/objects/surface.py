@@ -60,11 +60,11 @@ class Surface:
         if not self.has_color:
             return np.full((len(faces), 3), GREY, np.float32)
         u, v = np.ascontiguousarray(barycentric.T, np.float32)
-        weights = (1 - u - v, u, v)
+        rest = 1 - u - v
         # One number after the other: numpy is slow with the short axes of corners and channels.
         values = [
-            sum(weight * numbers.take(faces) for weight, numbers in zip(weights, corners, strict=True))
-            for corners in self._by_channel
+            rest * first.take(faces) + u * second.take(faces) + v * third.take(faces)
+            for first, second, third in self._by_channel
         ]
         return np.stack(values, axis=1) if self.uvs is None else self._sample(*values, self._level(texel_m))
 
