@@ -94,9 +94,15 @@ class Surface:
     ) -> npt.NDArray[np.float32]:
         """Nearest texel; coordinates outside of 0 to 1 repeat the texture."""
         height, width = texture.shape[:2]
-        column = np.floor(u * np.float32(width)).astype(np.int32) % np.int32(width)
-        row = np.floor((1 - v) * np.float32(height)).astype(np.int32) % np.int32(height)
-        return texture.reshape(-1, 3).take(row * width + column, axis=0) * np.float32(1 / 255)
+        column, row = _texels(u, width), _texels(1 - v, height)
+        return texture.reshape(-1, 3).take(row * np.int32(width) + column, axis=0) * np.float32(1 / 255)
+
+
+def _texels(coordinate: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.int32]:
+    """Return the index of the texel among so many, which repeat."""
+    texel = np.floor(coordinate * np.float32(count)).astype(np.int32)
+    texel -= texel // np.int32(count) * np.int32(count)  # the remainder, which numpy itself takes longer for
+    return texel
 
 
 def halvings(texture: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], ...]:

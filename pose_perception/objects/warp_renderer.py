@@ -59,9 +59,7 @@ class WarpRenderer(RayRenderer):
         ray = np.flatnonzero(faces >= 0)
         if not surface:
             return Hits(ray, depth.numpy()[ray], None)
-        points = SurfacePoints(
-            faces[ray], barycentric.numpy().take(ray, axis=0), normal.numpy().take(ray, axis=0)
-        )
+        points = SurfacePoints(faces[ray], barycentric.numpy().take(ray, axis=0), normal.numpy().take(ray, axis=0))
         return Hits(ray, depth.numpy()[ray], points)
 
 
