@@ -9,9 +9,9 @@ import numpy as np
 from pose_perception.objects.rays import Hits, RayRenderer, Rays, SurfacePoints
 from pose_perception.objects.surface import Surface
 
-# Few enough for all that is known of them to stay in the cache of a core.
-_MOST_RAYS = 150_000
-# Open3D casts with all cores and lets no other thread run Python meanwhile: more threads would wait for each other.
+# Few enough for all that is known of them to stay in the caches. With fewer, threads would more often wait for each
+# other: Open3D casts with all cores, but lets no other thread run Python meanwhile.
+_MOST_RAYS = 600_000
 _MOST_THREADS = 4
 
 

@@ -22,6 +22,8 @@ from pose_perception.objects.surface import Surface
 
 # Share of the light that comes from everywhere; the rest falls along the line of sight.
 AMBIENT = 0.5
+# Fewer are cast sooner by one thread.
+_FEWEST_RAYS = 150_000
 # Outlines beyond so many pixels are not drawn: all rays are cast.
 _FARTHEST_PX = 10_000.0
 
@@ -150,7 +152,7 @@ class RayRenderer(ABC):
     Args:
         surface: What to render.
         most_rays: Cast at once: large enough for the device to be busy, small enough for its memory or cache.
-        threads: That render at a time when there are more rays than that.
+        threads: That render many pictures together.
     """
 
     def __init__(self, surface: Surface, most_rays: int, threads: int = 1) -> None:
@@ -184,7 +186,7 @@ class RayRenderer(ABC):
             self._draw(pictures, camera_from_object[part], intrinsics[part], texel, normals)
 
         parts = self._parts(count, shape)
-        if self._threads == 1 or len(parts) == 1:
+        if self._threads == 1 or len(parts) < 2:
             for part in parts:
                 draw(part)
         else:
@@ -194,8 +196,9 @@ class RayRenderer(ABC):
 
     def _parts(self, count: int, shape: tuple[int, int]) -> list[slice]:
         """Return which of so many pictures are drawn at once."""
-        parts = math.ceil(count / max(1, self._most_rays // (shape[0] * shape[1])))
-        if parts > 1:  # no thread shall wait for the last part of another
+        pixels = shape[0] * shape[1]
+        parts = math.ceil(count / max(1, self._most_rays // pixels))
+        if count * pixels > _FEWEST_RAYS:  # no thread shall wait for the last part of another
             parts = math.ceil(parts / self._threads) * self._threads
         step = max(1, math.ceil(count / max(1, parts)))
         return [slice(start, start + step) for start in range(0, count, step)]
