@@ -136,26 +136,37 @@ class Observation:
             crop: fx, fy, cx, cy of each, shape (N, 4).
             size: Edge, px.
         """
+        return self.color_crops(crop, size), self.depth_crops(crop, size)
+
+    def color_crops(self, crop: FloatArray, size: int) -> npt.NDArray[np.uint8]:
+        """Return colour alone; see `crops`."""
         colors = np.empty((len(crop), size, size, 3), np.uint8)
-        depths = np.empty((len(crop), size, size), np.float32)
-        for i, (fx, fy, cx, cy) in enumerate(crop):
-            scale_x, scale_y = self.intrinsics[0] / fx, self.intrinsics[1] / fy
-            matrix = np.array(
-                [
-                    [scale_x, 0, self.intrinsics[2] - cx * scale_x],
-                    [0, scale_y, self.intrinsics[3] - cy * scale_y],
-                ]
-            )
-            flags = cv2.WARP_INVERSE_MAP | cv2.INTER_NEAREST
-            depths[i] = cv2.warpAffine(self.depth, matrix, (size, size), flags=flags)
-            level = int(np.clip(np.floor(np.log2(max(scale_x, 1e-6)) + 0.3), 0, 6))
-            image, level = self._level(level)
+        matrices = self._image_from_crop(crop)
+        wanted = np.clip(np.floor(np.log2(np.maximum(matrices[:, 0, 0], 1e-6)) + 0.3), 0, 6).astype(int)
+        for matrix, most, made in zip(matrices, wanted.tolist(), colors, strict=True):
+            image, level = self._level(most)
             factor = 2.0**-level
             # A halved image's pixel centres lie between those of the larger one.
             small = matrix * factor
             small[:, 2] += (factor - 1) / 2
-            colors[i] = cv2.warpAffine(image, small, (size, size), flags=cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR)
-        return colors, depths
+            cv2.warpAffine(image, small, (size, size), dst=made, flags=cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR)
+        return colors
+
+    def depth_crops(self, crop: FloatArray, size: int) -> npt.NDArray[np.float32]:
+        """Return depth alone; see `crops`."""
+        depths = np.empty((len(crop), size, size), np.float32)
+        for matrix, made in zip(self._image_from_crop(crop), depths, strict=True):
+            flags = cv2.WARP_INVERSE_MAP | cv2.INTER_NEAREST
+            cv2.warpAffine(self.depth, matrix, (size, size), dst=made, flags=flags)
+        return depths
+
+    def _image_from_crop(self, crop: FloatArray) -> FloatArray:
+        """Return what maps pixels of crops to those of the image, shape (N, 2, 3)."""
+        matrices = np.zeros((len(crop), 2, 3))
+        scale = self.intrinsics[:2] / crop[:, :2]
+        matrices[:, 0, 0], matrices[:, 1, 1] = scale.T
+        matrices[:, :, 2] = self.intrinsics[2:] - crop[:, 2:] * scale
+        return matrices
 
     def _level(self, level: int) -> tuple[npt.NDArray[np.uint8], int]:
         """Return an image halved so often, or as often as its size allows, and how often that is."""

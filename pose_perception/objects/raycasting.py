@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 
-from pose_perception.objects.rays import Hits, RayRenderer, Rays
+from pose_perception.objects.rays import Hits, RayRenderer, Rays, SurfacePoints
 from pose_perception.objects.surface import Surface
 
-# Few enough for all that is known of them to stay in the cache of a core.
-_MOST_RAYS = 150_000
+# Few enough for all that is known of them to stay in the caches. With fewer, threads would more often wait for each
+# other: Open3D casts with all cores, but lets no other thread run Python meanwhile.
+_MOST_RAYS = 600_000
+_MOST_THREADS = 4
 
 
 class RaycastingRenderer(RayRenderer):
@@ -21,23 +25,21 @@ class RaycastingRenderer(RayRenderer):
     def __init__(self, surface: Surface) -> None:
         import open3d
 
-        super().__init__(surface, _MOST_RAYS)
+        super().__init__(surface, _MOST_RAYS, min(os.cpu_count() or 1, _MOST_THREADS))
         self._tensor = open3d.core.Tensor
         self._scene = open3d.t.geometry.RaycastingScene()
         self._scene.add_triangles(self._tensor(surface.vertices), self._tensor(surface.faces.astype(np.uint32)))
 
-    def meet(self, rays: Rays) -> Hits:
+    def meet(self, rays: Rays, surface: bool) -> Hits:
         """See `RayRenderer.meet`."""
-        lines = np.empty((len(rays.directions), 6), np.float32)
-        lines[:, :3] = rays.origins[rays.picture]
-        lines[:, 3:] = rays.directions
-        answer = self._scene.cast_rays(self._tensor(lines))
+        answer = self._scene.cast_rays(self._tensor(rays.lines))
         depth = answer["t_hit"].numpy()
         ray = np.flatnonzero(np.isfinite(depth))
-        return Hits(
-            ray,
-            depth[ray],
-            answer["primitive_ids"].numpy()[ray].astype(np.int64),
-            answer["primitive_uvs"].numpy()[ray],
-            answer["primitive_normals"].numpy()[ray],
+        if not surface:
+            return Hits(ray, depth.take(ray), None)
+        points = SurfacePoints(
+            answer["primitive_ids"].numpy().take(ray).astype(np.intp),
+            answer["primitive_uvs"].numpy().take(ray, axis=0),
+            answer["primitive_normals"].numpy().take(ray, axis=0),
         )
+        return Hits(ray, depth.take(ray), points)

@@ -6,7 +6,9 @@ Only rays that may meet the object are cast: those through the outline of a simp
 from __future__ import annotations
 
 import itertools
+import math
 from abc import ABC, abstractmethod
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import cv2
@@ -20,6 +22,8 @@ from pose_perception.objects.surface import Surface
 
 # Share of the light that comes from everywhere; the rest falls along the line of sight.
 AMBIENT = 0.5
+# Fewer are cast sooner by one thread.
+_FEWEST_RAYS = 150_000
 # Outlines beyond so many pixels are not drawn: all rays are cast.
 _FARTHEST_PX = 10_000.0
 
@@ -31,31 +35,46 @@ class Rays(NamedTuple):
         index: Of the pixel among all N * h * w, shape (M,), increasing.
         picture: That each belongs to, shape (M,).
         origins: Shape (N, 3), metres.
-        directions: Shape (M, 3).
+        lines: Origin and direction of each, shape (M, 6).
     """
 
     index: npt.NDArray[np.intp]
     picture: npt.NDArray[np.intp]
     origins: npt.NDArray[np.float32]
-    directions: npt.NDArray[np.float32]
+    lines: npt.NDArray[np.float32]
+
+    @property
+    def directions(self) -> npt.NDArray[np.float32]:
+        """Shape (M, 3)."""
+        return self.lines[:, 3:]
+
+
+class SurfacePoints(NamedTuple):
+    """H points on a surface.
+
+    Attributes:
+        face: Shape (H,).
+        barycentric: Weights of the second and third corner, shape (H, 2).
+        normal: Of the face in the object's frame, either way round, shape (H, 3), unit length.
+    """
+
+    face: npt.NDArray[np.integer]
+    barycentric: npt.NDArray[np.float32]
+    normal: npt.NDArray[np.float32]
 
 
 class Hits(NamedTuple):
     """What H of M rays met first.
 
     Attributes:
-        ray: Which they are, shape (H,).
+        ray: Which they are, shape (H,), increasing.
         depth: Shape (H,), metres.
-        face: Shape (H,).
-        barycentric: Weights of the second and third corner, shape (H, 2).
-        normal: Of the face in the object's frame, either way round, shape (H, 3), unit length.
+        surface: What they met there; None unless it was asked for.
     """
 
     ray: npt.NDArray[np.intp]
     depth: npt.NDArray[np.float32]
-    face: npt.NDArray[np.integer]
-    barycentric: npt.NDArray[np.float32]
-    normal: npt.NDArray[np.float32]
+    surface: SurfacePoints | None
 
 
 def cast(
@@ -70,21 +89,27 @@ def cast(
         wanted: Index of the wanted pixels among all N * h * w; None for all of them.
     """
     height, width = size
-    count, pixels = len(poses), height * width
-    index = np.arange(count * pixels) if wanted is None else wanted
-    borders = np.searchsorted(index, np.arange(count + 1) * pixels)
+    count = len(poses)
+    index = np.arange(count * height * width) if wanted is None else wanted
+    borders = np.searchsorted(index, np.arange(count + 1) * (height * width))
     picture = np.repeat(np.arange(count), np.diff(borders))
-    row, column = np.divmod((index - picture * pixels).astype(np.int32), np.int32(width))
-    fx, fy, cx, cy = (value.take(picture) for value in np.asarray(intrinsics, np.float32).T)
+    # Columns and rows look the same way all along, and are far fewer than pixels.
+    fx, fy, cx, cy = np.asarray(intrinsics, np.float32).T[..., None]
+    right = np.float32((np.arange(width) - cx) / fx)
+    down = np.float32((np.arange(height) - cy) / fy)
+    row = index // width  # of all pictures one below the other
     sight = np.ones((len(index), 3), np.float32)
-    sight[:, 0] = (column - cx) / fx
-    sight[:, 1] = (row - cy) / fy
+    sight[:, 0] = right.reshape(-1).take(index - (row - picture) * width)
+    sight[:, 1] = down.reshape(-1).take(row)
     rotation = np.asarray(poses[:, :3, :3], np.float32)
-    directions = np.empty_like(sight)
-    for turn, start, stop in zip(rotation, borders[:-1], borders[1:], strict=True):
-        np.matmul(sight[start:stop], turn, out=directions[start:stop])
     origins = -np.einsum("nji,nj->ni", rotation, np.asarray(poses[:, :3, 3], np.float32))
-    return Rays(index, picture, origins, directions)
+    # One product writes both: the third coordinate of every line of sight is 1, which gives the origin.
+    both = np.zeros((count, 3, 6), np.float32)
+    both[:, 2, :3], both[:, :, 3:] = origins, rotation
+    lines = np.empty((len(index), 6), np.float32)
+    for matrix, start, stop in zip(both, borders[:-1], borders[1:], strict=True):
+        np.matmul(sight[start:stop], matrix, out=lines[start:stop])
+    return Rays(index, picture, origins, lines)
 
 
 class Outline:
@@ -127,18 +152,19 @@ class RayRenderer(ABC):
     Args:
         surface: What to render.
         most_rays: Cast at once: large enough for the device to be busy, small enough for its memory or cache.
+        threads: That render many pictures together.
     """
 
-    def __init__(self, surface: Surface, most_rays: int) -> None:
+    def __init__(self, surface: Surface, most_rays: int, threads: int = 1) -> None:
         self._surface = surface
-        self._most_rays = most_rays
+        self._most_rays, self._threads = most_rays, threads
         used = surface.vertices[np.unique(surface.faces)]
         self._center = (used.min(0) + used.max(0)) / 2
         self._outline = Outline(used)
 
     @abstractmethod
-    def meet(self, rays: Rays) -> Hits:
-        """Return where rays meet the surface."""
+    def meet(self, rays: Rays, surface: bool) -> Hits:
+        """Return where rays meet the surface, and with `surface` also what they meet there."""
 
     def render(
         self,
@@ -150,48 +176,98 @@ class RayRenderer(ABC):
     ) -> Pictures:
         """See `Renderer.render`."""
         shape = (size, size) if isinstance(size, int) else size
-        count, pixels = len(camera_from_object), shape[0] * shape[1]
-        depth = np.zeros((count, pixels), np.float32)
-        colors, facing = np.zeros((2, count, pixels, 3), np.float32)
+        count = len(camera_from_object)
+        colors, facing = np.zeros((2, count, *shape, 3), np.float32)
+        made = Pictures(np.zeros((count, *shape), np.float32), colors, facing)
         texel = pixel_size(camera_from_object, intrinsics, self._center) if color and count else None
-        step = max(1, self._most_rays // pixels)
-        for start in range(0, count, step):
-            part = slice(start, start + step)
-            poses = camera_from_object[part]
-            wanted = self._outline.pixels(poses, intrinsics[part], shape)
-            rays = cast(poses, intrinsics[part], shape, wanted)
-            hits = self.meet(rays)
-            index = rays.index[hits.ray]
-            depth[part].reshape(-1)[index] = hits.depth
-            if texel is not None:
-                colors[part].reshape(-1, 3)[index] = lit(self._surface, rays, hits, texel)
-            if normals:
-                facing[part].reshape(-1, 3)[index] = towards_camera(rays, hits, poses)
-        return Pictures(depth.reshape(-1, *shape), colors.reshape(-1, *shape, 3), facing.reshape(-1, *shape, 3))
+
+        def draw(part: slice) -> None:
+            pictures = Pictures(*(array[part] for array in made))
+            self._draw(pictures, camera_from_object[part], intrinsics[part], texel, normals)
+
+        parts = self._parts(count, shape)
+        if self._threads == 1 or len(parts) < 2:
+            for part in parts:
+                draw(part)
+        else:
+            with ThreadPoolExecutor(self._threads) as pool:
+                list(pool.map(draw, parts))  # which raises what a thread raised
+        return made
+
+    def _parts(self, count: int, shape: tuple[int, int]) -> list[slice]:
+        """Return which of so many pictures are drawn at once."""
+        pixels = shape[0] * shape[1]
+        parts = math.ceil(count / max(1, self._most_rays // pixels))
+        if count * pixels > _FEWEST_RAYS:  # no thread shall wait for the last part of another
+            parts = math.ceil(parts / self._threads) * self._threads
+        step = max(1, math.ceil(count / max(1, parts)))
+        return [slice(start, start + step) for start in range(0, count, step)]
+
+    def _draw(
+        self, made: Pictures, poses: FloatArray, intrinsics: FloatArray, texel_m: float | None, normals: bool
+    ) -> None:
+        """Draw some pictures, with colours when the size of a pixel on the surface is given."""
+        shape = made.depth.shape[1:]
+        rays = cast(poses, intrinsics, shape, self._outline.pixels(poses, intrinsics, shape))
+        hits = self.meet(rays, surface=texel_m is not None or normals)
+        index = rays.index.take(hits.ray)
+        made.depth.reshape(-1)[index] = hits.depth
+        if hits.surface is None:
+            return
+        directions = rays.lines.take(hits.ray, axis=0)[:, 3:]
+        along = _dot(hits.surface.normal, directions)
+        if texel_m is not None:
+            cosine = np.abs(along) / np.sqrt(_dot(directions, directions))
+            _put(made.color, index, lit(self._surface, hits.surface, cosine, texel_m))
+        if normals:
+            facing = towards_camera(hits.surface.normal, along, rays.picture.take(hits.ray), poses)
+            _put(made.normals, index, facing)
 
 
-def lit(surface: Surface, rays: Rays, hits: Hits, texel_m: float) -> npt.NDArray[np.float32]:
-    """Return the colours of what rays met, shape (H, 3), 0 to 1.
+def lit(surface: Surface, points: SurfacePoints, cosine: npt.NDArray[np.float32], texel_m: float) -> FloatArray:
+    """Return the colours of H points, shape (H, 3), 0 to 1, float32.
 
     Args:
-        surface: What they met.
-        rays: All of them.
-        hits: Where.
+        surface: On which they are.
+        points: Where on it.
+        cosine: Between normal and line of sight, shape (H,).
         texel_m: Size of a pixel on the surface, metres.
     """
-    directions = rays.directions[hits.ray]
-    cosine = np.abs(np.einsum("ij,ij->i", hits.normal, directions))
-    cosine /= np.sqrt(np.einsum("ij,ij->i", directions, directions))
-    albedo = surface.albedo(hits.face, hits.barycentric, texel_m)
-    return albedo * (np.float32(AMBIENT) + np.float32(1 - AMBIENT) * cosine)[:, None]
+    albedo = surface.albedo(points.face, points.barycentric, texel_m)
+    albedo *= (np.float32(AMBIENT) + np.float32(1 - AMBIENT) * cosine)[:, None]
+    return albedo
 
 
-def towards_camera(rays: Rays, hits: Hits, poses: FloatArray) -> npt.NDArray[np.float32]:
-    """Return the normals of what rays met in the camera's frame, shape (H, 3); arguments as for `cast` and `lit`.
+def towards_camera(
+    normal: npt.NDArray[np.float32],
+    along: npt.NDArray[np.float32],
+    picture: npt.NDArray[np.intp],
+    poses: FloatArray,
+) -> npt.NDArray[np.float32]:
+    """Return normals in the camera's frame, turned towards it, shape (H, 3).
 
     A face is seen from whichever side it is looked at: meshes without an inside have faces of either winding.
+
+    Args:
+        normal: In the object's frame, shape (H, 3).
+        along: Their products with lines of sight, shape (H,).
+        picture: In which each is seen, shape (H,), increasing.
+        poses: camera_from_object of the pictures, shape (N, 4, 4).
     """
-    away = np.einsum("ij,ij->i", hits.normal, rays.directions[hits.ray]) > 0
-    normal = np.where(away[:, None], -hits.normal, hits.normal)
-    rotation = np.asarray(poses[:, :3, :3], np.float32)[rays.picture[hits.ray]]
-    return np.einsum("nij,nj->ni", rotation, normal)
+    facing = np.empty_like(normal)
+    borders = np.searchsorted(picture, np.arange(len(poses) + 1))
+    for rotation, start, stop in zip(poses[:, :3, :3].astype(np.float32), borders[:-1], borders[1:], strict=True):
+        np.matmul(normal[start:stop], rotation.T, out=facing[start:stop])
+    facing *= np.where(along > 0, np.float32(-1), np.float32(1))[:, None]
+    return facing
+
+
+def _dot(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return the products of vectors (H, 3) by columns: numpy is slow along short axes."""
+    return one[:, 0] * other[:, 0] + one[:, 1] * other[:, 1] + one[:, 2] * other[:, 2]
+
+
+def _put(pictures: npt.NDArray[np.float32], index: npt.NDArray[np.intp], values: npt.NDArray[np.float32]) -> None:
+    """Write values (H, 3) to pixels: each as one element of three numbers, which takes half the time."""
+    pixel = np.dtype((np.void, 3 * values.itemsize))
+    pictures.reshape(-1).view(pixel)[index] = values.reshape(-1).view(pixel)

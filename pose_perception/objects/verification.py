@@ -77,13 +77,13 @@ def verify(
     """
     crop = crop_intrinsics(poses, center, radius, seen.intrinsics, _RADII, size)
     made = renderer.render(poses, crop, size, color=color)
-    colors, depth = seen.crops(crop, size)
+    depth = seen.depth_crops(crop, size)
     tolerance = _TOLERANCE_M + _TOLERANCE_RADII * radius + _TOLERANCE_DEPTH * middles(poses, center)[:, 2] ** 2
+    tolerance = tolerance.astype(np.float32)[:, None, None]
     shown, known = made.mask, depth > 0
-    difference = np.where(known & shown, depth - made.depth, 0)
-    inlier = shown & known & (np.abs(difference) <= tolerance[:, None, None])
-    violated = shown & known & (difference > tolerance[:, None, None])
-    hidden = shown & known & (difference < -tolerance[:, None, None])
+    both, difference = shown & known, depth - made.depth
+    violated, hidden = both & (difference > tolerance), both & (difference < -tolerance)
+    inlier = both & ~(violated | hidden)
     count = np.maximum(shown.sum((1, 2)), 1)
 
     def share(of: npt.NDArray[np.bool_]) -> FloatArray:
@@ -91,24 +91,32 @@ def verify(
 
     uncovered, covered = np.zeros(len(poses)), np.ones(len(poses))
     if mask is not None:
-        inside = mask.crops(crop, size)[1] > 0.5
+        inside = mask.depth_crops(crop, size) > 0.5
         uncovered = (inside & ~shown).sum((1, 2)) / np.maximum(inside.sum((1, 2)), 1)
         visible = shown & ~hidden
         covered = (visible & inside).sum((1, 2)) / np.maximum(visible.sum((1, 2)), 1)
-    agreement = _correlation(made.color, np.float32(colors) / 255, inlier) if color else np.zeros(len(poses))
+    agreement = _correlation(made.color, seen.color_crops(crop, size), inlier) if color else np.zeros(len(poses))
     radius_px = radius * seen.intrinsics[0] / middles(poses, center)[:, 2]
     return Evidence(
         share(inlier), share(violated), share(hidden), share(shown & ~known), uncovered, covered, agreement, radius_px
     )
 
 
-def _correlation(made: FloatArray, seen: FloatArray, where: npt.NDArray[np.bool_]) -> FloatArray:
+def _correlation(
+    made: npt.NDArray[np.float32], seen: npt.NDArray[np.uint8], where: npt.NDArray[np.bool_]
+) -> FloatArray:
     """Return the correlation of colours over the chosen pixels, shape (N,): light may change means and contrast."""
-    weight = where[..., None].astype(np.float32)
-    count = np.maximum(weight.sum((1, 2), keepdims=True), 1)
-    one = (made - (made * weight).sum((1, 2), keepdims=True) / count) * weight
-    other = (seen - (seen * weight).sum((1, 2), keepdims=True) / count) * weight
-    product = (one * other).sum((1, 2, 3))
-    norm = np.sqrt((one**2).sum((1, 2, 3)) * (other**2).sum((1, 2, 3)))
+    product, norm = np.zeros((2, len(where)))
+    # One picture after the other stays in the cache, and so do its chosen pixels alone.
+    for i, chosen in enumerate(where.reshape(len(where), -1)):
+        pixels = np.flatnonzero(chosen)
+        if len(pixels) > 0:
+            one = made[i].reshape(-1, 3).take(pixels, axis=0)
+            other = seen[i].reshape(-1, 3).take(pixels, axis=0) * np.float32(1 / 255)
+            one -= one.mean(0)
+            other -= other.mean(0)
+            product[i] = np.vdot(one, other)
+            norm[i] = np.sqrt(np.vdot(one, one) * np.vdot(other, other))
     # What hardly varies correlates with anything.
-    return product / np.maximum(norm, _LEAST_CONTRAST**2 * count[:, 0, 0, 0])
+    least = _LEAST_CONTRAST**2 * np.maximum(where.sum((1, 2)), 1)
+    return product / np.maximum(norm, least)

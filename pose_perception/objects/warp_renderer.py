@@ -6,7 +6,7 @@ import numpy as np
 import warp as wp
 
 from pose_perception.errors import DeviceError
-from pose_perception.objects.rays import Hits, RayRenderer, Rays
+from pose_perception.objects.rays import Hits, RayRenderer, Rays, SurfacePoints
 from pose_perception.objects.surface import Surface
 
 _MOST_RAYS = 4_000_000
@@ -36,9 +36,9 @@ class WarpRenderer(RayRenderer):
             indices=wp.array(surface.faces.reshape(-1), dtype=wp.int32, device=self._device),
         )
 
-    def meet(self, rays: Rays) -> Hits:
+    def meet(self, rays: Rays, surface: bool) -> Hits:
         """See `RayRenderer.meet`."""
-        count, device = len(rays.directions), self._device
+        count, device = len(rays.lines), self._device
         depth = wp.empty(count, dtype=wp.float32, device=device)
         face = wp.empty(count, dtype=wp.int32, device=device)
         barycentric = wp.empty(count, dtype=wp.vec2, device=device)
@@ -49,7 +49,7 @@ class WarpRenderer(RayRenderer):
             inputs=[
                 self._mesh.id,
                 wp.array(rays.origins, dtype=wp.vec3, device=device),
-                wp.array(rays.directions, dtype=wp.vec3, device=device),
+                wp.array(np.ascontiguousarray(rays.directions), dtype=wp.vec3, device=device),
                 wp.array(rays.picture.astype(np.int32), dtype=wp.int32, device=device),
             ],
             outputs=[depth, face, barycentric, normal],
@@ -57,7 +57,10 @@ class WarpRenderer(RayRenderer):
         )
         faces = face.numpy()
         ray = np.flatnonzero(faces >= 0)
-        return Hits(ray, depth.numpy()[ray], faces[ray], barycentric.numpy()[ray], normal.numpy()[ray])
+        if not surface:
+            return Hits(ray, depth.numpy()[ray], None)
+        points = SurfacePoints(faces[ray], barycentric.numpy().take(ray, axis=0), normal.numpy().take(ray, axis=0))
+        return Hits(ray, depth.numpy()[ray], points)
 
 
 @wp.kernel
