@@ -7,6 +7,8 @@ crop shows of an object does then not depend on where in the image it is.
 
 from __future__ import annotations
 
+import copy
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -122,12 +124,22 @@ class Observation:
         color: RGB with shape (H, W, 3), uint8.
         depth: Shape (H, W), metres, float32; 0 or NaN where there is none.
         intrinsics: fx, fy, cx, cy, shape (4,).
+
+    Attributes:
+        standing: Depth of what lies on no large plane, 0 elsewhere; None when nobody has looked for planes.
     """
 
     def __init__(self, color: npt.NDArray[np.uint8], depth: npt.NDArray[np.float32], intrinsics: FloatArray) -> None:
         self.intrinsics = np.asarray(intrinsics, np.float64)
         self.image, self.depth = color, depth
+        self.standing: npt.NDArray[np.float32] | None = None
         self._levels = [color]
+
+    def without_planes(self, standing: npt.NDArray[np.float32]) -> Observation:
+        """Return the same image with `standing` known."""
+        other = copy.copy(self)
+        other.standing = standing
+        return other
 
     def crops(self, crop: FloatArray, size: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
         """Return colour (N, size, size, 3) and depth (N, size, size) of crops; black and 0 outside of the image.
@@ -154,11 +166,19 @@ class Observation:
 
     def depth_crops(self, crop: FloatArray, size: int) -> npt.NDArray[np.float32]:
         """Return depth alone; see `crops`."""
-        depths = np.empty((len(crop), size, size), np.float32)
-        for matrix, made in zip(self._image_from_crop(crop), depths, strict=True):
+        return self._nearest(self.depth, crop, size)
+
+    def standing_crops(self, crop: FloatArray, size: int) -> npt.NDArray[np.float32]:
+        """Return the depth of what lies on no large plane; see `crops`. Planes must have been looked for."""
+        assert self.standing is not None
+        return self._nearest(self.standing, crop, size)
+
+    def _nearest(self, depth: npt.NDArray[np.float32], crop: FloatArray, size: int) -> npt.NDArray[np.float32]:
+        made = np.empty((len(crop), size, size), np.float32)
+        for matrix, one in zip(self._image_from_crop(crop), made, strict=True):
             flags = cv2.WARP_INVERSE_MAP | cv2.INTER_NEAREST
-            cv2.warpAffine(self.depth, matrix, (size, size), dst=made, flags=flags)
-        return depths
+            cv2.warpAffine(depth, matrix, (size, size), dst=one, flags=flags)
+        return made
 
     def _image_from_crop(self, crop: FloatArray) -> FloatArray:
         """Return what maps pixels of crops to those of the image, shape (N, 2, 3)."""

@@ -12,8 +12,10 @@ from pose_perception.objects.segmentation import Scene
 
 # Hypotheses by which a place is judged.
 _FIRSTS = 4
-# Weight of the network's logit beside two shares of 0 to 1.
-_SAY = 0.25
+# What makes a place likely, up to a constant: weights of how well the first hypothesis fits the depth, of how much the
+# surroundings are those of the model, of the network's best logit, and of what goes on beyond the outline. The maximum
+# likelihood of the right places of 123 simulated objects.
+_FIT, _WORTH, _LOGIT, _CONTINUED = 2.7, 4.6, 0.8, -4.7
 
 
 def explore(
@@ -26,7 +28,7 @@ def explore(
         searched: What to look for.
         palette: Its colours.
         scene: Where things stand out.
-        seen: The image.
+        seen: The image, without planes.
     """
     model, config = searched.model, registration.config
     proposals: list[tuple[Rough, float]] = []
@@ -47,15 +49,14 @@ def explore(
 def _best(
     registration: Registration, searched: SearchedModel, seen: Observation, proposals: list[tuple[Rough, float]]
 ) -> list[Rough]:
-    """Return the proposals, one a place, the likeliest first: by depth, colours of the place, and the network.
-
-    The network has the least say: first hypotheses fit the depth, and may show the wrong side of a picture.
-    """
+    """Return the proposals, one a place, the likeliest first."""
     if len(proposals) < 2:
         return [rough for rough, _ in proposals]
     firsts = [rough.camera_from_object[:_FIRSTS] for rough, _ in proposals]
     accept = registration.accept(searched, seen, np.concatenate(firsts))
     ends = np.cumsum([len(poses) for poses in firsts])[:-1]
-    told = [_SAY * np.clip(values.max(), -4, 4) for values in np.split(accept, ends)]
-    values = [rough.score.max() + worth + say for (rough, worth), say in zip(proposals, told, strict=True)]
-    return [proposals[i][0] for i in np.argsort(-np.array(values))]
+    told = np.array([np.clip(values.max(), -4, 4) for values in np.split(accept, ends)])
+    fit, worth = np.array([(rough.score[0], worth) for rough, worth in proposals]).T
+    continued = registration.continued(searched, seen, np.stack([poses[0] for poses in firsts]))
+    likely = _FIT * fit + _WORTH * worth + _LOGIT * told + _CONTINUED * continued
+    return [proposals[i][0] for i in np.argsort(-likely)]

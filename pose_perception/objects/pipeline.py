@@ -227,6 +227,7 @@ class ObjectPipeline:
 
     def _look_around(self, wanted: Sequence[str], frame: RgbdFrame, seen: Observation) -> list[_Found]:
         scene = Scene(frame, self.config.segmentation, self._largest)
+        seen = seen.without_planes(scene.standing(seen.depth))
         found: list[_Found] = []
         for name in wanted:
             searched = self._searched[name]

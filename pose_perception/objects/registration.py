@@ -163,6 +163,10 @@ class Registration:
         model = searched.model
         return compare(self._network, searched.renderer, poses, model.center, model.radius, seen).accept
 
+    def continued(self, searched: SearchedModel, seen: Observation, poses: FloatArray) -> FloatArray:
+        """Return how much goes on beyond the outlines of N hypotheses, shape (N,); see `verification.Evidence`."""
+        return self._verify(searched, poses, seen, None, _COARSE_PX, color=False).continued
+
     def _weigh(
         self, searched: SearchedModel, seen: Observation, aligned: Alignment, mask: Observation | None
     ) -> tuple[Candidates, FloatArray]:

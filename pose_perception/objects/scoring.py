@@ -11,14 +11,14 @@ from pose_perception.objects.candidates import Candidates
 from pose_perception.objects.crops import middles
 from pose_perception.objects.model import ObjectModel
 from pose_perception.objects.symmetry import turned_equal
-from pose_perception.objects.verification import Evidence
+from pose_perception.objects.verification import USUALLY_CONTINUED, Evidence
 
 # Fitted on simulated tables by `training.object_calibration`, in the order of the functions that name them.
-_MERIT = (2.555, 0.072, 1.636, 0.758, -0.046)
-_PROBABILITY = (1.373, 1.037, -0.368, -0.816, 0.147, -0.153, 0.55, 1.93, 0.065, -5.643)
+_MERIT = (2.555, 0.072, 1.636, 0.758, -0.046, 0.0)
+_PROBABILITY = (1.373, 1.037, -0.368, -0.816, 0.147, -0.153, 0.0, 0.55, 1.93, 0.065, -5.643)
 # The same without the first feature, the network's logit. On real pictures the network errs in ways that simulated ones
 # do not show: this much of the probability is formed without it.
-_WITHOUT_NETWORK = (3.429, -2.458, -1.804, 0.833, -0.467, 3.043, 3.849, 0.787, -9.816)
+_WITHOUT_NETWORK = (3.429, -2.458, -1.804, 0.833, -0.467, 3.043, 0.0, 3.849, 0.787, -9.816)
 DOUBT = 0.3
 # Depth of neighbouring pixels errs alike: a point says less than its variance.
 _DEPENDENCE = 30.0
@@ -30,8 +30,9 @@ _ONE = 0.1
 
 
 def merit_features(rank: FloatArray, accept: FloatArray, evidence: Evidence) -> FloatArray:
-    """Return what candidates of one object are compared by, shape (N, 5)."""
-    return np.stack([rank, evidence.score, evidence.color, np.clip(accept, -6, 6), evidence.inlier], axis=1)
+    """Return what candidates of one object are compared by, shape (N, 6)."""
+    values = (rank, evidence.score, evidence.color, np.clip(accept, -6, 6), evidence.inlier, evidence.continued)
+    return np.stack(values, axis=1)
 
 
 def merit_of(rank: FloatArray, accept: FloatArray, evidence: Evidence) -> FloatArray:
@@ -46,7 +47,7 @@ def merit_of(rank: FloatArray, accept: FloatArray, evidence: Evidence) -> FloatA
 
 
 def probability_features(accept: FloatArray, evidence: Evidence, agreement: FloatArray | float) -> FloatArray:
-    """Return what probabilities are made from, shape (N, 9).
+    """Return what probabilities are made from, shape (N, 10).
 
     Args:
         accept: Logit of the network, shape (N,).
@@ -60,6 +61,7 @@ def probability_features(accept: FloatArray, evidence: Evidence, agreement: Floa
         evidence.hidden,
         evidence.unknown,
         evidence.covered * (1 - evidence.uncovered) - 1,  # 0 without a mask
+        evidence.continued - USUALLY_CONTINUED,  # 0 when nobody has looked for planes
         evidence.color,
         agreement,
         np.log(np.maximum(evidence.radius_px, 1.0)),

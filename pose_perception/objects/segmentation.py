@@ -201,6 +201,16 @@ class Scene:
         size = np.minimum(inside / (_LEAST_SHARE * np.pi * radius**2), 1)
         return size * (1 - _ALONE + _ALONE * inside / np.maximum(with_shell, 1e-12))
 
+    def standing(self, depth: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return the depth of the frame, shape (H, W), metres, with 0 on planes and behind the first."""
+        step = self._config.stride
+        rows, columns = self.free.shape
+        free = cv2.resize(np.uint8(self.free), (columns * step, rows * step), interpolation=cv2.INTER_NEAREST)
+        kept = np.zeros_like(depth)
+        height, width = (min(a, b) for a, b in zip(free.shape, depth.shape, strict=True))
+        kept[:height, :width] = np.where(free[:height, :width], depth[:height, :width], 0)
+        return kept
+
     def points_near(self, middle: FloatArray, radius: float) -> FloatArray:
         """Return what stands out from planes within a sphere, shape (M, 3), metres."""
         cloud = self.points[self.free]

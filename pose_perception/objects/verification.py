@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -14,6 +15,10 @@ from pose_perception.objects.renderer import Renderer
 _RADII = 1.1
 # Depths agree within this: metres, a share of the object's radius, and what stereo errors grow by (m / m^2).
 _TOLERANCE_M, _TOLERANCE_RADII, _TOLERANCE_DEPTH = 0.004, 0.04, 0.004
+
+# What is around an outline, as a share of the object's radius, and that of it which goes on, on the whole, around right
+# hypotheses.
+_SURROUNDINGS, USUALLY_CONTINUED = 0.1, 0.1
 
 # Standard deviation of colours, all channels together, below which they say little.
 _LEAST_CONTRAST = 0.05
@@ -29,6 +34,9 @@ class Evidence(NamedTuple):
         unknown: Nothing was measured.
         uncovered: Pixels of the mask that the hypothesis leaves, over those of the mask; 0 without a mask.
         covered: Share of the visible hypothesis (not hidden) that lies within the mask; 1 without a mask.
+        continued: Share of what surrounds the outline where something that lies on no large plane was measured no
+            deeper than the object's edge: it may be a part of a larger thing. `USUALLY_CONTINUED` when nobody has
+            looked for planes.
         color: Correlation of rendered and seen colours on inliers, -1 to 1; 0 when they say nothing.
         radius_px: Radius of the object in the image, px.
     """
@@ -39,6 +47,7 @@ class Evidence(NamedTuple):
     unknown: FloatArray
     uncovered: FloatArray
     covered: FloatArray
+    continued: FloatArray
     color: FloatArray
     radius_px: FloatArray
 
@@ -95,11 +104,38 @@ def verify(
         uncovered = (inside & ~shown).sum((1, 2)) / np.maximum(inside.sum((1, 2)), 1)
         visible = shown & ~hidden
         covered = (visible & inside).sum((1, 2)) / np.maximum(visible.sum((1, 2)), 1)
+    continued = np.full(len(poses), USUALLY_CONTINUED)
+    if seen.standing is not None:
+        continued = _continued(made.depth, seen.standing_crops(crop, size), tolerance)
     agreement = _correlation(made.color, seen.color_crops(crop, size), inlier) if color else np.zeros(len(poses))
     radius_px = radius * seen.intrinsics[0] / middles(poses, center)[:, 2]
     return Evidence(
-        share(inlier), share(violated), share(hidden), share(shown & ~known), uncovered, covered, agreement, radius_px
+        share(inlier),
+        share(violated),
+        share(hidden),
+        share(shown & ~known),
+        uncovered,
+        covered,
+        continued,
+        agreement,
+        radius_px,
     )
+
+
+def _continued(
+    made: npt.NDArray[np.float32], standing: npt.NDArray[np.float32], tolerance: npt.NDArray[np.float32]
+) -> FloatArray:
+    """Return `Evidence.continued`, shape (N,), of renderings and what was measured, both (N, size, size), metres."""
+    count, size = made.shape[:2]
+    width = max(1, round(_SURROUNDINGS * size / (2 * _RADII)))
+    # One tall picture, with room between its parts, is dilated at once.
+    apart = np.zeros((count, size + width, size), np.float32)
+    apart[:, :size] = made
+    edge = cv2.dilate(apart.reshape(-1, size), np.ones((2 * width + 1, 2 * width + 1), np.uint8))
+    edge = edge.reshape(count, size + width, size)[:, :size]
+    around = (edge > 0) & (made == 0)
+    goes_on = around & (standing > 0) & (standing < edge + tolerance)
+    return goes_on.sum((1, 2)) / np.maximum(around.sum((1, 2)), 1)
 
 
 def _correlation(

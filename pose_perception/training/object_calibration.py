@@ -66,6 +66,7 @@ def examples_of(seed: int, registration: Registration) -> list[Example]:
     absent = Tabletop(seed + 1_000_000, count=_ABSENT).models
     largest = max(model.diameter for model in [*table.models, *absent])
     scene = Scene(shot.frame, SegmentationConfig(), largest)
+    standing = seen.without_planes(scene.standing(seen.depth))
     found = []
     for index, model in enumerate(table.models):
         if shot.visible[index] < _LEAST_VISIBLE or shot.masks[index].sum() < _LEAST_PX:
@@ -77,10 +78,10 @@ def examples_of(seed: int, registration: Registration) -> list[Example]:
             one = registration.register(searched, seen, points, mask)
             every = [] if one is None else [one]
         else:
-            every = explore(registration, searched, palette_of(model), scene, seen)
+            every = explore(registration, searched, palette_of(model), scene, standing)
         found += [_example(candidates, model, shot.poses[index]) for candidates in every]
     for model in absent:
-        every = explore(registration, SearchedModel(model), palette_of(model), scene, seen)
+        every = explore(registration, SearchedModel(model), palette_of(model), scene, standing)
         found += [_example(candidates, model, None) for candidates in every]
     return found
 
