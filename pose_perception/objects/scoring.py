@@ -14,11 +14,11 @@ from pose_perception.objects.symmetry import turned_equal
 from pose_perception.objects.verification import USUALLY_CONTINUED, Evidence
 
 # Fitted on simulated tables by `training.object_calibration`, in the order of the functions that name them.
-_MERIT = (2.555, 0.072, 1.636, 0.758, -0.046, 0.0)
-_PROBABILITY = (1.373, 1.037, -0.368, -0.816, 0.147, -0.153, 0.0, 0.55, 1.93, 0.065, -5.643)
+_MERIT = (2.643, 0.15, 1.862, 0.854, 0.047, -0.029)
+_PROBABILITY = (1.323, 1.049, -0.362, -0.563, -0.124, -0.096, -2.105, 0.965, 1.128, -0.151, -3.968)
 # The same without the first feature, the network's logit. On real pictures the network errs in ways that simulated ones
 # do not show: this much of the probability is formed without it.
-_WITHOUT_NETWORK = (3.429, -2.458, -1.804, 0.833, -0.467, 3.043, 0.0, 3.849, 0.787, -9.816)
+_WITHOUT_NETWORK = (3.621, -3.027, -0.869, 0.275, -0.415, -4.295, 3.0, 2.795, 0.065, -5.922)
 DOUBT = 0.3
 # Depth of neighbouring pixels errs alike: a point says less than its variance.
 _DEPENDENCE = 30.0

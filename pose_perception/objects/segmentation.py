@@ -26,8 +26,8 @@ _SHELL, _ALONE = 1.4, 0.9
 # What places are worth that have none of the colours of the model: light may be stranger than expected.
 _COLORLESS = 0.3
 # Planes are at least so large, metres, so much of a disc of their size is there, and at most so much, over what is on
-# them, lies behind them; unless they are so vast: in diameters of the largest model, and metres.
-_LEAST_PLANE_M, _LEAST_FILLED, _MOST_BEHIND = 0.2, 0.3, 0.3
+# them, lies behind them, nearer than a floor; unless they are so vast: in diameters of the largest model, and metres.
+_LEAST_PLANE_M, _LEAST_FILLED, _MOST_BEHIND, _FAR_BEHIND_M = 0.2, 0.3, 0.3, 0.4
 _VAST, _VAST_M = 3.0, 0.8
 
 
@@ -108,7 +108,7 @@ class Scene:
         size = 2 * math.sqrt(2) * np.median(np.linalg.norm(on - np.median(on, axis=0), axis=1))
         if size > max(_VAST * largest_m, _VAST_M):
             return True
-        behind = np.count_nonzero(distance > 2 * tolerance) / len(on)
+        behind = np.count_nonzero((distance > 2 * tolerance) & (distance < _FAR_BEHIND_M)) / len(on)
         slant = np.abs(on @ plane[:3]) / np.linalg.norm(on, axis=1)
         filled = np.sum((self._pixel * on[:, 2]) ** 2 / np.maximum(slant, 0.1)) / (np.pi / 4 * size**2)
         is_large = size > max(self._config.plane_size * largest_m, _LEAST_PLANE_M)
