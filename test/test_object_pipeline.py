@@ -189,6 +189,23 @@ def test_two_objects_of_one_model_keep_their_names(network: Network, box: Object
             _assert_right(pose, LEFT if name == at_left else RIGHT, box)
 
 
+def test_tracks_that_come_to_the_same_object_part(network: Network, box: ObjectModel) -> None:
+    # One box moves towards the other until both are one, which only one track may keep.
+    renderer = RaycastingRenderer(box.surface)
+    pipeline = ObjectPipeline([box], ObjectPipelineConfig(device="cpu", instances=2, pause_s=60.0), network)
+    stays, states = photograph(renderer, LEFT), []
+    for index, x in enumerate(np.linspace(0.1, -0.12, 23)):
+        moves = photograph(renderer, _pose(x))
+        behind = moves.depth < stays.depth
+        image = np.where(behind[..., None], moves.image, stays.image)
+        both = Observation(image, np.minimum(moves.depth, stays.depth), INTRINSICS)
+        found = pipeline.process(_frame(both, 0.033 * index), [_region(stays), _region(moves)] if index == 0 else None)
+        states.append([pose.tracking_state for pose in found])
+    assert states[0] == [TrackingState.TRACKED] * 2
+    assert any(TrackingState.LOST in now for now in states)
+    assert states[-1].count(TrackingState.TRACKED) == 1
+
+
 def test_region_without_a_name_gets_the_model_that_fits(
     network: Network, box: ObjectModel, ball: ObjectModel, left: Observation
 ) -> None:

@@ -14,7 +14,7 @@ from object_scenes import INTRINSICS, SIZE, painted_box, photograph
 from pose_perception.objects.crops import Observation
 from pose_perception.objects.raycasting import RaycastingRenderer
 from pose_perception.objects.surface import surface_of
-from pose_perception.objects.verification import Evidence, verify
+from pose_perception.objects.verification import USUALLY_CONTINUED, Evidence, verify
 
 CENTER, RADIUS = np.zeros(3), 0.076
 TRUTH = np.eye(4)
@@ -138,3 +138,20 @@ def test_brightness_of_the_room_does_not_matter(renderer: RaycastingRenderer) ->
     assert _verify(renderer, [TRUTH], dark).color[0] > 0.9
     grey = Observation(np.full((*SIZE, 3), 128, np.uint8), seen.depth, INTRINSICS)
     assert abs(_verify(renderer, [TRUTH], grey).color[0]) < 0.1
+
+
+def test_what_goes_on_beyond_the_outline_is_told_where_planes_are_known(renderer: RaycastingRenderer) -> None:
+    alone = photograph(renderer, TRUTH)
+    assert _verify(renderer, [TRUTH], alone).continued[0] == USUALLY_CONTINUED
+    alone = alone.without_planes(np.where(alone.depth < 0.9, alone.depth, 0))
+    # The same depth in the midst of something larger, and with the wall that is no plane far behind.
+    wall = np.where(alone.depth < 0.9, alone.depth, np.float32(0.6))
+    part = Observation(alone.image, wall, INTRINSICS).without_planes(wall)
+    before_a_wall = alone.without_planes(alone.depth)
+    assert _verify(renderer, [TRUTH], alone).continued[0] < 0.05
+    assert _verify(renderer, [TRUTH], before_a_wall).continued[0] < 0.05
+    assert _verify(renderer, [TRUTH], part).continued[0] > 0.9
+    # Poses beside each other do not disturb each other.
+    both = _verify(renderer, [_shifted(0.5, 0, 0), TRUTH, _shifted(0, 0.01, 0)], alone).continued
+    assert both[0] == 0
+    assert both[1] < 0.05
