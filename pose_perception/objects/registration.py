@@ -37,7 +37,7 @@ _LAST_WIDTH_M = 0.004
 class RegistrationConfig(Config):
     """How thoroughly poses are searched for."""
 
-    turns: int = option(6, "Turns in the image that each of 42 views is tried with.", minimum=1, maximum=36)
+    turns: int = option(4, "Turns in the image that each of 42 views is tried with.", minimum=1, maximum=36)
     pairs: int = option(
         24,
         "Hypotheses from pairs of points that are tried beside those of all views; 0: none.",
@@ -66,7 +66,7 @@ class SearchedModel:
         turns: See `RegistrationConfig.turns`.
     """
 
-    def __init__(self, model: ObjectModel, device: str = "cpu", turns: int = 6) -> None:
+    def __init__(self, model: ObjectModel, device: str = "cpu", turns: int = 4) -> None:
         self.model = model
         self.renderer = make_renderer(model.surface, device)
         self.field = SurfaceField(model.points, model.normals, model.center, model.radius, model.is_sheet)
