@@ -18,7 +18,7 @@ from pose_perception.datatypes import FloatArray
 from pose_perception.objects.crops import Observation
 
 # Points whose pairs are compared: of the model, and observed.
-_MODEL_POINTS, _SEEN_POINTS = 350, 250
+_MODEL_POINTS, _SEEN_POINTS = 250, 250
 # Steps of a diameter and of half a turn: an odd number, so that right angles are not between two of them.
 _LENGTHS, _ANGLES = 20, 15
 # Lengths of pairs, in diameters: normals err too much for shorter ones.
