@@ -12,9 +12,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 from object_scenes import INTRINSICS, SIZE, painted_box, photograph
 
 from pose_perception.objects.crops import Observation
+from pose_perception.objects.model import sample_surface
 from pose_perception.objects.raycasting import RaycastingRenderer
 from pose_perception.objects.surface import surface_of
-from pose_perception.objects.verification import USUALLY_CONTINUED, Evidence, verify
+from pose_perception.objects.verification import USUALLY_CONTINUED, Evidence, glance, verify
 
 CENTER, RADIUS = np.zeros(3), 0.076
 TRUTH = np.eye(4)
@@ -96,6 +97,36 @@ def test_what_stands_before_it_costs_less_than_free_space(renderer: RaycastingRe
     assert clear > hidden + 0.1
     assert hidden > through + 0.1
     assert 0.3 < _verify(renderer, [TRUTH], covered).hidden[0] < 0.7
+
+
+def test_object_that_is_mostly_hidden_may_go_on(renderer: RaycastingRenderer) -> None:
+    whole = photograph(renderer, TRUTH)
+    columns = np.nonzero((whole.depth < 0.9).any(0))[0]
+    most = slice(0, int(np.quantile(columns, 0.6)))
+    found = _verify(renderer, [TRUTH], photograph(renderer, TRUTH, occluder=(slice(None), most, 0.4)))
+    assert found.open_score[0] > found.score[0] + 0.15
+    # What is hidden altogether could be anywhere, and what is seen through is wrong all the same.
+    covered = photograph(renderer, TRUTH, occluder=(slice(None), slice(None), 0.4))
+    through = photograph(renderer, TRUTH, occluder=(slice(None), slice(None), 1.0))
+    for seen in (covered, through):
+        assert _verify(renderer, [TRUTH], seen).open_score[0] == 0
+
+
+def test_glance_says_nearly_what_renderings_say(renderer: RaycastingRenderer) -> None:
+    points, normals, _ = sample_surface(surface_of(painted_box()), 4000)
+    poses = [TRUTH, _shifted(0.02, 0, 0), _shifted(0, 0, -0.03), _shifted(0, 0, 0.03), _turned(0, 0, 0.6)]
+    seen = photograph(renderer, TRUTH)
+    rendered = _verify(renderer, poses, seen).score
+    looked = glance(np.stack(poses), points, normals, RADIUS, seen, None)
+    assert looked.shape == (5,)
+    assert np.abs(looked - rendered).max() < 0.2
+    assert looked.argmax() == 0
+    assert looked[0] > 0.9
+    # Outside of the image and behind the camera there is nothing.
+    away = np.stack([_shifted(3, 0, 0), _shifted(0, 0, -2)])
+    assert glance(away, points, normals, RADIUS, seen, None).max() < 0.1
+    elsewhere = Observation(seen.image, np.float32(seen.depth > 0.9), INTRINSICS)
+    assert glance(TRUTH[None], points, normals, RADIUS, seen, elsewhere)[0] < 0.1
 
 
 def test_object_that_is_not_there_scores_nothing(renderer: RaycastingRenderer) -> None:

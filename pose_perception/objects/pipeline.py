@@ -103,7 +103,7 @@ class ObjectPipeline:
         """Prepare everything once, so that the first images take no longer than the others."""
         self._registration.warm_up()
         for searched in self._searched.values():
-            _ = searched.orientations
+            _ = searched.orientations, searched.pairs
 
     def reset(self) -> list[ObjectPose]:
         """Forget all objects, as for the first frame of another video; returns them as lost."""

@@ -13,20 +13,21 @@ from pose_perception.config import Config, option
 from pose_perception.datatypes import FloatArray
 from pose_perception.networks.runtime import Network
 from pose_perception.objects.alignment import Alignment, SurfaceField, align
-from pose_perception.objects.candidates import Candidates, Rough
-from pose_perception.objects.crops import Observation, middles
+from pose_perception.objects.candidates import Candidates, Rough, different, fitting
+from pose_perception.objects.crops import Observation
 from pose_perception.objects.hypotheses import orientations, place
 from pose_perception.objects.matcher import compare
 from pose_perception.objects.model import ObjectModel
+from pose_perception.objects.point_pairs import PointPairs, paired_poses
 from pose_perception.objects.renderer import make_renderer
 from pose_perception.objects.scoring import merit_of
-from pose_perception.objects.verification import Evidence, verify
+from pose_perception.objects.verification import Evidence, glance, verify
 
 LEAST_POINTS = 30
 # Points farther than this from the middle of a hypothesis, in radii, are not of the object.
 REACH = 1.15
-# Two hypotheses are one when they are nearer than this: turn in radians, shift in radii.
-_SAME_TURN, _SAME_SHIFT = 0.17, 0.1
+# Poses from pairs of points that are looked at for each that is tried.
+_DRAWN = 80
 _COARSE_PX, _FINE_PX = 40, 80
 # Width of the robust weights in the end: the noise of depth at arm's length, metres.
 _LAST_WIDTH_M = 0.004
@@ -36,7 +37,13 @@ _LAST_WIDTH_M = 0.004
 class RegistrationConfig(Config):
     """How thoroughly poses are searched for."""
 
-    turns: int = option(6, "Turns in the image that each of 42 views is tried with.", minimum=1, maximum=36)
+    turns: int = option(4, "Turns in the image that each of 42 views is tried with.", minimum=1, maximum=36)
+    pairs: int = option(
+        24,
+        "Hypotheses from pairs of points that are tried beside those of all views; 0: none.",
+        minimum=0,
+        maximum=1000,
+    )
     points: int = option(300, "Observed points that all hypotheses are aligned with.", minimum=50, maximum=5000)
     fine_points: int = option(
         1500, "Observed points that the best hypotheses are aligned with.", minimum=50, maximum=20000
@@ -59,7 +66,7 @@ class SearchedModel:
         turns: See `RegistrationConfig.turns`.
     """
 
-    def __init__(self, model: ObjectModel, device: str = "cpu", turns: int = 6) -> None:
+    def __init__(self, model: ObjectModel, device: str = "cpu", turns: int = 4) -> None:
         self.model = model
         self.renderer = make_renderer(model.surface, device)
         self.field = SurfaceField(model.points, model.normals, model.center, model.radius, model.is_sheet)
@@ -69,6 +76,12 @@ class SearchedModel:
     def orientations(self) -> FloatArray:
         """Orientations to try, shape (N, 3, 3)."""
         return orientations(self.model.symmetries.alike, turns=self._turns)
+
+    @cached_property
+    def pairs(self) -> PointPairs:
+        """Pairs of its points."""
+        model = self.model
+        return PointPairs(model.points, model.normals, model.diameter, model.is_sheet)
 
 
 class Registration:
@@ -115,10 +128,12 @@ class Registration:
         start = place(searched.orientations, model.points[::8], model.normals[::8], few)
         widths = model.radius * np.geomspace(0.5, 0.06, config.coarse_steps)
         poses = align(searched.field, start, few, widths).camera_from_object
-        score = self._verify(searched, poses, seen, mask, _COARSE_PX, color=False).score
-        order = np.argsort(-score)
-        kept = order[_different(poses[order], model, config.kept)]
-        return Rough(poses[kept], score[kept])
+        paired = self._paired(searched, seen, points, mask)
+        if len(paired):
+            poses = np.concatenate([poses, self._aligned(searched, paired, few)])
+        evidence = self._verify(searched, poses, seen, mask, _COARSE_PX, color=False)
+        kept = fitting(poses, evidence, model, config.kept)
+        return Rough(poses[kept], evidence.score[kept])
 
     def finish(
         self,
@@ -137,7 +152,7 @@ class Registration:
         first, moved = self._weigh(
             searched, seen, align(searched.field, poses, _some(points, 2 * config.points), widths), mask
         )
-        best = _different(first.camera_from_object, searched.model, config.finalists)
+        best = different(first.camera_from_object, searched.model, config.finalists)
         # The network moves what the shape leaves open; where it errs, the hypothesis as it was is better.
         both = np.concatenate([first.camera_from_object[best], moved[best]])
         last, _ = self._weigh(
@@ -156,7 +171,7 @@ class Registration:
         last, _ = self._weigh(
             searched, seen, align(searched.field, both, many, np.geomspace(2, 1, 3) * _LAST_WIDTH_M), None
         )
-        return last.select(_different(last.camera_from_object, model, len(both)))
+        return last.select(different(last.camera_from_object, model, len(both)))
 
     def accept(self, searched: SearchedModel, seen: Observation, poses: FloatArray) -> FloatArray:
         """Return the network's logits that N hypotheses are right, wherever the others are, shape (N,)."""
@@ -178,6 +193,18 @@ class Registration:
         found = Candidates(poses, merit, judged.rank, judged.accept, evidence, aligned.information, aligned.residual)
         order = np.argsort(-merit)
         return found.select(order), judged.camera_from_object[order]
+
+    def _paired(
+        self, searched: SearchedModel, seen: Observation, points: FloatArray, mask: Observation | None
+    ) -> FloatArray:
+        """Return hypotheses from pairs of points, shape (N, 4, 4): those of many that seem right at a glance."""
+        model, count = searched.model, self.config.pairs
+        if count == 0:
+            return np.empty((0, 4, 4))
+        poses = paired_poses(searched.pairs, seen, points, model.radius, _DRAWN * count)
+        order = np.argsort(-glance(poses, model.points, model.normals, model.radius, seen, mask, model.is_sheet))
+        first = poses[order[: 4 * count]]
+        return first[different(first, model, count)]
 
     def _aligned(self, searched: SearchedModel, poses: FloatArray, points: FloatArray) -> FloatArray:
         widths = searched.model.radius * np.geomspace(0.15, 0.05, 4)
@@ -204,22 +231,6 @@ class Registration:
         count = max(1, min(config.expanded, (config.compared - len(poses)) // len(alike)))
         more = (poses[:count, None] @ alike[None]).reshape(-1, 4, 4)[: config.compared]
         return np.concatenate([poses, self._aligned(searched, more, points)])
-
-
-def _different(poses: FloatArray, model: ObjectModel, most: int) -> npt.NDArray[np.intp]:
-    """Return the places of the first hypotheses that differ from all before them, at most so many."""
-    middle = middles(poses, model.center)
-    kept: list[int] = []
-    for i in range(len(poses)):
-        if kept:
-            cosine = (np.einsum("kij,ij->k", poses[kept, :3, :3], poses[i, :3, :3]) - 1) / 2
-            near = np.linalg.norm(middle[kept] - middle[i], axis=1) < _SAME_SHIFT * model.radius
-            if np.any(near & (cosine > np.cos(_SAME_TURN))):
-                continue
-        kept.append(i)
-        if len(kept) == most:
-            break
-    return np.array(kept, np.intp)
 
 
 def _some(points: FloatArray, count: int) -> FloatArray:

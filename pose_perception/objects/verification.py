@@ -15,6 +15,11 @@ from pose_perception.objects.renderer import Renderer
 _RADII = 1.1
 # Depths agree within this: metres, a share of the object's radius, and what stereo errors grow by (m / m^2).
 _TOLERANCE_M, _TOLERANCE_RADII, _TOLERANCE_DEPTH = 0.004, 0.04, 0.004
+# How much pixels that are hidden or not measured speak against a hypothesis, beside those that are seen through.
+_HIDDEN, _UNKNOWN = 0.5, 0.3
+# Where most of an object may be hidden: the same, and the least share of it that is seen.
+_OPEN_HIDDEN, _OPEN_INLIER = 0.1, 0.15
+_GLANCE_POINTS = 64
 
 # What is around an outline, as a share of the object's radius, and that of it which goes on, on the whole, around right
 # hypotheses.
@@ -54,7 +59,16 @@ class Evidence(NamedTuple):
     @property
     def score(self) -> FloatArray:
         """How well the geometry fits, 0 to 1, shape (N,)."""
-        seen = self.inlier / np.maximum(self.inlier + self.violated + 0.5 * self.hidden + 0.3 * self.unknown, 1e-6)
+        return self._fit(_HIDDEN)
+
+    @property
+    def open_score(self) -> FloatArray:
+        """The same for an object that may well be hidden for the most part: 0 where hardly anything of it is seen."""
+        return self._fit(_OPEN_HIDDEN) * (self.inlier > _OPEN_INLIER)
+
+    def _fit(self, hidden: float) -> FloatArray:
+        against = self.violated + hidden * self.hidden + _UNKNOWN * self.unknown
+        seen = self.inlier / np.maximum(self.inlier + against, 1e-6)
         return seen * (1 - self.uncovered) * (0.5 + 0.5 * self.covered)
 
     def select(self, index: npt.ArrayLike) -> Evidence:
@@ -87,8 +101,7 @@ def verify(
     crop = crop_intrinsics(poses, center, radius, seen.intrinsics, _RADII, size)
     made = renderer.render(poses, crop, size, color=color)
     depth = seen.depth_crops(crop, size)
-    tolerance = _TOLERANCE_M + _TOLERANCE_RADII * radius + _TOLERANCE_DEPTH * middles(poses, center)[:, 2] ** 2
-    tolerance = tolerance.astype(np.float32)[:, None, None]
+    tolerance = _tolerance(radius, np.float32(middles(poses, center)[:, 2]))[:, None, None]
     shown, known = made.mask, depth > 0
     both, difference = shown & known, depth - made.depth
     violated, hidden = both & (difference > tolerance), both & (difference < -tolerance)
@@ -120,6 +133,51 @@ def verify(
         agreement,
         radius_px,
     )
+
+
+def glance(
+    poses: FloatArray,
+    points: FloatArray,
+    normals: FloatArray,
+    radius: float,
+    seen: Observation,
+    mask: Observation | None,
+    two_sided: bool = False,
+) -> FloatArray:
+    """Return how well thousands of hypotheses fit, 0 to 1, shape (N,): like `Evidence.score`, from some of the points.
+
+    Args:
+        poses: camera_from_object, shape (N, 4, 4).
+        points: Samples of the surface with shape (P, 3), metres.
+        normals: Outward normals there, shape (P, 3).
+        radius: Of the object, metres.
+        seen: The image.
+        mask: See `verify`.
+        two_sided: Whether the surface is seen from both sides.
+    """
+    step = max(1, len(points) // _GLANCE_POINTS)
+    turn = np.float32(np.swapaxes(poses[:, :3, :3], 1, 2))
+    at = np.float32(points[::step]) @ turn + np.float32(poses[:, None, :3, 3])  # (N, P, 3)
+    facing = two_sided | (np.einsum("npd,npd->np", np.float32(normals[::step]) @ turn, at) < 0)
+    fx, fy, cx, cy = np.float32(seen.intrinsics)
+    z = np.maximum(at[..., 2], np.float32(1e-3))
+    height, width = seen.depth.shape
+    u, v = np.rint(at[..., 0] / z * fx + cx), np.rint(at[..., 1] / z * fy + cy)
+    inside = (u >= 0) & (u < width) & (v >= 0) & (v < height)
+    place = np.where(inside, v * width + u, 0).astype(np.intp)
+    depth = np.where(inside, seen.depth.ravel()[place], 0)
+    known, gap, tolerance = facing & (depth > 0), depth - z, _tolerance(radius, np.float32(z.mean(1)))[:, None]
+    inlier = known & (np.abs(gap) <= tolerance)
+    if mask is not None:
+        inlier &= mask.depth.ravel()[place] > 0.5
+    against = (known & (gap > tolerance)).sum(1) + _HIDDEN * (known & (gap < -tolerance)).sum(1)
+    against += _UNKNOWN * (facing & (depth <= 0)).sum(1)
+    return inlier.sum(1) / np.maximum(inlier.sum(1) + against, 1)
+
+
+def _tolerance(radius: float, distance: FloatArray) -> FloatArray:
+    """Return within what depths agree, metres, for objects of a radius at N distances from the camera."""
+    return _TOLERANCE_M + _TOLERANCE_RADII * radius + _TOLERANCE_DEPTH * distance**2
 
 
 def _continued(
