@@ -189,21 +189,25 @@ def test_two_objects_of_one_model_keep_their_names(network: Network, box: Object
             _assert_right(pose, LEFT if name == at_left else RIGHT, box)
 
 
-def test_tracks_that_come_to_the_same_object_part(network: Network, box: ObjectModel) -> None:
-    # One box moves towards the other until both are one, which only one track may keep.
+def test_box_behind_another_stays_until_both_are_one(network: Network, box: ObjectModel) -> None:
+    # One box passes before the other, hides it, and moves back to where that was: only one track may keep it.
     renderer = RaycastingRenderer(box.surface)
     pipeline = ObjectPipeline([box], ObjectPipelineConfig(device="cpu", instances=2, pause_s=60.0), network)
     stays, states = photograph(renderer, LEFT), []
-    for index, x in enumerate(np.linspace(0.1, -0.12, 23)):
-        moves = photograph(renderer, _pose(x))
-        behind = moves.depth < stays.depth
-        image = np.where(behind[..., None], moves.image, stays.image)
+    across = [(x, 0.48) for x in np.linspace(0.1, -0.12, 16)]
+    for index, (x, z) in enumerate([*across, *((-0.12, z) for z in np.linspace(0.49, 0.6, 8))]):
+        pose = _pose(x)
+        pose[2, 3] = z
+        moves = photograph(renderer, pose)
+        nearer = moves.depth < stays.depth
+        image = np.where(nearer[..., None], moves.image, stays.image)
         both = Observation(image, np.minimum(moves.depth, stays.depth), INTRINSICS)
         found = pipeline.process(_frame(both, 0.033 * index), [_region(stays), _region(moves)] if index == 0 else None)
-        states.append([pose.tracking_state for pose in found])
-    assert states[0] == [TrackingState.TRACKED] * 2
-    assert any(TrackingState.LOST in now for now in states)
-    assert states[-1].count(TrackingState.TRACKED) == 1
+        states.append({result.id: result.tracking_state for result in found})
+    # Half of the one behind is hidden in the tenth image.
+    assert all(set(now.values()) == {TrackingState.TRACKED} and len(now) == 2 for now in states[:10])
+    assert any(now.get("box_1") is TrackingState.LOST for now in states)
+    assert states[-1] == {"box_2": TrackingState.TRACKED}
 
 
 def test_region_without_a_name_gets_the_model_that_fits(

@@ -181,7 +181,7 @@ def test_what_goes_on_beyond_the_outline_is_told_where_planes_are_known(renderer
     before_a_wall = alone.without_planes(alone.depth)
     assert _verify(renderer, [TRUTH], alone).continued[0] < 0.05
     assert _verify(renderer, [TRUTH], before_a_wall).continued[0] < 0.05
-    assert _verify(renderer, [TRUTH], part).continued[0] > 0.9
+    assert _verify(renderer, [TRUTH], part).continued[0] > 0.5
     # Poses beside each other do not disturb each other.
     both = _verify(renderer, [_shifted(0.5, 0, 0), TRUTH, _shifted(0, 0.01, 0)], alone).continued
     assert both[0] == 0
