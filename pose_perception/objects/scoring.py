@@ -14,11 +14,11 @@ from pose_perception.objects.symmetry import turned_equal
 from pose_perception.objects.verification import USUALLY_CONTINUED, Evidence
 
 # Fitted on simulated tables by `training.object_calibration`, in the order of the functions that name them.
-_MERIT = (2.643, 0.15, 1.862, 0.854, 0.047, -0.029)
-_PROBABILITY = (1.323, 1.049, -0.362, -0.563, -0.124, -0.096, -2.105, 0.965, 1.128, -0.151, -3.968)
+_MERIT = (2.541, 0.173, 2.089, 1.115, 0.127, 0.018)
+_PROBABILITY = (1.403, 0.778, -0.501, -0.477, 0.2, -0.35, -1.829, 0.967, 0.944, 0.106, -4.712)
 # The same without the first feature, the network's logit. On real pictures the network errs in ways that simulated ones
 # do not show: this much of the probability is formed without it.
-_WITHOUT_NETWORK = (3.621, -3.027, -0.869, 0.275, -0.415, -4.295, 3.0, 2.795, 0.065, -5.922)
+_WITHOUT_NETWORK = (3.423, -2.919, -0.951, 0.447, -0.89, -4.344, 3.061, 2.534, 0.177, -5.955)
 DOUBT = 0.3
 # Depth of neighbouring pixels errs alike: a point says less than its variance.
 _DEPENDENCE = 30.0
