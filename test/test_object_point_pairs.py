@@ -128,8 +128,10 @@ def test_normals_point_out_of_what_was_seen() -> None:
 
 def test_no_normal_where_nothing_was_measured() -> None:
     seen = Observation(np.zeros((480, 640, 3), np.uint8), np.zeros((480, 640), np.float32), INTRINSICS)
-    normals = observed_normals(seen, np.array([[0, 0, 0.5], [5.0, 5.0, 0.5]]), 0.05)
-    assert np.isnan(normals).all()
+    for nothing in (0.0, np.nan, np.inf):
+        seen.depth[:] = nothing
+        normals = observed_normals(seen, np.array([[0, 0, 0.5], [5.0, 5.0, 0.5]]), 0.05)
+        assert np.isnan(normals).all()
 
 
 @pytest.mark.parametrize(

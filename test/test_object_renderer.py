@@ -199,3 +199,16 @@ def test_device_that_warp_cannot_use_is_replaced_by_the_cpu() -> None:
     with pytest.warns(RuntimeWarning, match="rendered on the CPU"):
         made = make_renderer(_mug(), "cuda:99")
     assert isinstance(made, RaycastingRenderer)
+
+
+def test_many_pictures_are_those_that_are_rendered_one_by_one() -> None:
+    renderer = RaycastingRenderer(pictured(trimesh.creation.box((0.12, 0.08, 0.05))))
+    poses, intrinsics = _poses(60), np.repeat(INTRINSICS, 60, axis=0)
+    together = renderer.render(poses, intrinsics, SIZE, normals=True)
+    assert together.depth.size > 500_000  # enough for several threads
+    for i in range(len(poses)):
+        alone = renderer.render(poses[i : i + 1], INTRINSICS, SIZE, color=False, normals=True)
+        np.testing.assert_array_equal(alone.depth[0], together.depth[i])
+        np.testing.assert_array_equal(alone.normals[0], together.normals[i])
+    again = renderer.render(poses, intrinsics, SIZE, normals=True)
+    np.testing.assert_array_equal(again.color, together.color)

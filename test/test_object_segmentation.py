@@ -108,3 +108,19 @@ def test_colours_choose_between_things_of_one_size() -> None:
     model = make_model(box, "plate")
     first = scene.places(palette_of(model), model.radius)[0]
     assert first.middle[0] == pytest.approx((235 - 160) / 300 * 0.6, abs=0.03)
+
+
+def test_what_stands_is_told_for_every_pixel() -> None:
+    # Sizes that the stride does not divide: a ledge that is no plane reaches the last row and column.
+    camera = CameraIntrinsics(101, 83, 90.0, 90.0, 50.0, 41.0)
+    depth = np.full((83, 101), 1.0, np.float32)
+    depth[60:, 70:] = 0.7
+    color = np.full((83, 101, 3), 90, np.uint8)
+    scene = Scene(RgbdFrame(color, depth, camera), SegmentationConfig(), 0.2)
+    standing = scene.standing(depth)
+    assert len(scene.planes) == 1
+    assert standing.shape == depth.shape
+    assert (standing[62:, 72:] == np.float32(0.7)).all()
+    assert (standing[:58, :68] == 0).all()
+    whole = Scene(RgbdFrame(color, depth, camera), SegmentationConfig(planes=0), 0.2)
+    np.testing.assert_array_equal(whole.standing(depth), depth)

@@ -172,17 +172,24 @@ def test_brightness_of_the_room_does_not_matter(renderer: RaycastingRenderer) ->
 
 
 def test_what_goes_on_beyond_the_outline_is_told_where_planes_are_known(renderer: RaycastingRenderer) -> None:
-    alone = photograph(renderer, TRUTH)
-    assert _verify(renderer, [TRUTH], alone).continued[0] == USUALLY_CONTINUED
-    alone = alone.without_planes(np.where(alone.depth < 0.9, alone.depth, 0))
-    # The same depth in the midst of something larger, and with the wall that is no plane far behind.
-    wall = np.where(alone.depth < 0.9, alone.depth, np.float32(0.6))
-    part = Observation(alone.image, wall, INTRINSICS).without_planes(wall)
-    before_a_wall = alone.without_planes(alone.depth)
-    assert _verify(renderer, [TRUTH], alone).continued[0] < 0.05
-    assert _verify(renderer, [TRUTH], before_a_wall).continued[0] < 0.05
-    assert _verify(renderer, [TRUTH], part).continued[0] > 0.5
-    # Poses beside each other do not disturb each other.
-    both = _verify(renderer, [_shifted(0.5, 0, 0), TRUTH, _shifted(0, 0.01, 0)], alone).continued
-    assert both[0] == 0
-    assert both[1] < 0.05
+    facing = np.eye(4)
+    facing[:3, 3] = [0.04, 0.02, 0.6]
+    seen = photograph(renderer, facing)
+    assert _verify(renderer, [facing], seen).continued[0] == USUALLY_CONTINUED
+    alone = seen.with_standing(np.where(seen.depth < 0.9, seen.depth, 0))
+    # In the midst of something larger, before a wall that is no plane, and behind a bar across its middle.
+    depth = np.minimum(seen.depth, np.float32(0.575))
+    part = Observation(seen.image, depth, INTRINSICS).with_standing(depth)
+    before_a_wall = seen.with_standing(seen.depth)
+    barred = photograph(renderer, facing, occluder=(slice(240, 280), slice(0, 640), 0.4))
+    barred = barred.with_standing(np.where(barred.depth < 0.9, barred.depth, 0))
+    for free in (alone, before_a_wall, barred):
+        assert _verify(renderer, [facing], free).continued[0] < 0.1
+    assert _verify(renderer, [facing], part).continued[0] > 0.9
+    # Hypotheses beside each other do not disturb each other.
+    away = facing.copy()
+    away[0, 3] += 0.4
+    np.testing.assert_array_equal(
+        _verify(renderer, [away, facing, away], part).continued,
+        [_verify(renderer, [pose], part).continued[0] for pose in (away, facing, away)],
+    )

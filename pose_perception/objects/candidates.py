@@ -67,7 +67,8 @@ def fitting(poses: FloatArray, evidence: Evidence, model: ObjectModel, most: int
         model: The model.
         most: How many are returned, at most.
     """
-    by_score, by_open_score = np.argsort(-evidence.score), np.argsort(-evidence.open_score)
+    by_score = np.argsort(-evidence.score)
+    by_open_score = np.lexsort((-evidence.score, -evidence.open_score))
     first = by_score[different(poses[by_score], model, max(1, round((1 - _OPEN_SHARE) * most)))]
     order = np.concatenate([first, by_open_score])
     kept = order[different(poses[order], model, most)]

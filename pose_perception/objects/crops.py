@@ -135,7 +135,7 @@ class Observation:
         self.standing: npt.NDArray[np.float32] | None = None
         self._levels = [color]
 
-    def without_planes(self, standing: npt.NDArray[np.float32]) -> Observation:
+    def with_standing(self, standing: npt.NDArray[np.float32]) -> Observation:
         """Return the same image with `standing` known."""
         other = copy.copy(self)
         other.standing = standing
@@ -161,7 +161,7 @@ class Observation:
             # A halved image's pixel centres lie between those of the larger one.
             small = matrix * factor
             small[:, 2] += (factor - 1) / 2
-            cv2.warpAffine(image, small, (size, size), dst=made, flags=cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR)
+            made[:] = cv2.warpAffine(image, small, (size, size), flags=cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR)
         return colors
 
     def depth_crops(self, crop: FloatArray, size: int) -> npt.NDArray[np.float32]:
@@ -177,7 +177,7 @@ class Observation:
         made = np.empty((len(crop), size, size), np.float32)
         for matrix, one in zip(self._image_from_crop(crop), made, strict=True):
             flags = cv2.WARP_INVERSE_MAP | cv2.INTER_NEAREST
-            cv2.warpAffine(depth, matrix, (size, size), dst=one, flags=flags)
+            one[:] = cv2.warpAffine(depth, matrix, (size, size), flags=flags)
         return made
 
     def _image_from_crop(self, crop: FloatArray) -> FloatArray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from pose_perception.datatypes import FloatArray
 from pose_perception.objects.candidates import Candidates, Rough
 from pose_perception.objects.crops import Observation, middles
 from pose_perception.objects.palette import Palette
@@ -28,7 +29,7 @@ def explore(
         searched: What to look for.
         palette: Its colours.
         scene: Where things stand out.
-        seen: The image, without planes.
+        seen: The image, of which is known what lies on no plane.
     """
     model, config = searched.model, registration.config
     proposals: list[tuple[Rough, float]] = []
@@ -40,10 +41,17 @@ def explore(
     found = []
     for rough in _best(registration, searched, seen, proposals)[: config.places]:
         middle = middles(rough.camera_from_object[:1], model.center)[0]
-        points = points_around(seen, middle, REACH * model.radius)
+        points = _points_of(seen, middle, REACH * model.radius)
         if len(points) >= LEAST_POINTS:
             found.append(registration.finish(searched, seen, rough, points, None))
     return found
+
+
+def _points_of(seen: Observation, middle: FloatArray, radius: float) -> FloatArray:
+    """Return what lies on no plane within a sphere, or all that was measured there when that is too little."""
+    assert seen.standing is not None
+    points = points_around(seen.standing, seen.intrinsics, middle, radius)
+    return points if len(points) >= LEAST_POINTS else points_around(seen.depth, seen.intrinsics, middle, radius)
 
 
 def _best(

@@ -10,6 +10,8 @@ from scipy.spatial.transform import Rotation
 from pose_perception.datatypes import FloatArray
 
 _SAME_RAD = math.radians(15.0)
+# Neighbouring views of the icosahedron are 32 to 36 degrees apart: less than that must count as equal.
+_HALF_STEP_RAD = math.radians(30.0)
 
 
 def view_directions(subdivisions: int = 1) -> FloatArray:
@@ -27,7 +29,7 @@ def view_directions(subdivisions: int = 1) -> FloatArray:
     return corners
 
 
-def orientations(symmetries: FloatArray, subdivisions: int = 1, turns: int = 6) -> FloatArray:
+def orientations(symmetries: FloatArray, subdivisions: int = 1, turns: int = 4) -> FloatArray:
     """Return orientations that cover all rotations, without those that symmetry makes equal, shape (N, 3, 3).
 
     Args:
@@ -47,7 +49,7 @@ def orientations(symmetries: FloatArray, subdivisions: int = 1, turns: int = 6) 
     if len(symmetries) == 1:
         return all_of_them
     # Steps of the grid are wide: what lies within half a step of an equal one is covered by it.
-    near = max(_SAME_RAD, math.pi / turns)
+    near = max(_SAME_RAD, min(math.pi / turns, _HALF_STEP_RAD))
     kept: list[FloatArray] = []
     images = symmetries[:, :3, :3]
     for rotation in all_of_them:

@@ -170,7 +170,7 @@ class ObjectPipeline:
         middle = middles(pose[None], model.center)[0]
         if middle[2] < model.radius:
             return None
-        points = points_around(seen, middle, REACH * model.radius)
+        points = points_around(seen.depth, seen.intrinsics, middle, REACH * model.radius)
         if len(points) < LEAST_POINTS:
             return None
         return self._judge(searched, self._registration.follow(searched, seen, pose, points))
@@ -227,7 +227,7 @@ class ObjectPipeline:
 
     def _look_around(self, wanted: Sequence[str], frame: RgbdFrame, seen: Observation) -> list[_Found]:
         scene = Scene(frame, self.config.segmentation, self._largest)
-        seen = seen.without_planes(scene.standing(seen.depth))
+        seen = seen.with_standing(scene.standing(seen.depth))
         found: list[_Found] = []
         for name in wanted:
             searched = self._searched[name]

@@ -110,6 +110,7 @@ def observed_normals(seen: Observation, points: FloatArray, radius: float) -> Fl
     v = np.rint((points[:, 1] / points[:, 2] * fy + cy)[:, None] + half[:, None] * down.ravel()).astype(np.intp)
     inside = (u >= 0) & (u < width) & (v >= 0) & (v < height)
     z = seen.depth[np.clip(v, 0, height - 1), np.clip(u, 0, width - 1)].astype(np.float64)  # (M, samples)
+    z[~np.isfinite(z)] = 0
     offset = np.stack([(u - cx) / fx * z, (v - cy) / fy * z, z], axis=2) - points[:, None]
     # What is much farther away than the corners of the window is another surface.
     reach = 1.8 * half / fx * points[:, 2]

@@ -66,7 +66,7 @@ class SearchedModel:
         turns: See `RegistrationConfig.turns`.
     """
 
-    def __init__(self, model: ObjectModel, device: str = "cpu", turns: int = 4) -> None:
+    def __init__(self, model: ObjectModel, device: str = "cpu", turns: int = RegistrationConfig().turns) -> None:
         self.model = model
         self.renderer = make_renderer(model.surface, device)
         self.field = SurfaceField(model.points, model.normals, model.center, model.radius, model.is_sheet)
@@ -237,10 +237,21 @@ def _some(points: FloatArray, count: int) -> FloatArray:
     return points[np.random.default_rng(0).permutation(len(points))[:count]]
 
 
-def points_around(seen: Observation, middle: FloatArray, radius: float) -> FloatArray:
-    """Return what was measured within a sphere, camera frame, shape (M, 3), metres."""
-    fx, fy, cx, cy = seen.intrinsics
-    depth = seen.depth
+def points_around(
+    depth: npt.NDArray[np.float32], intrinsics: FloatArray, middle: FloatArray, radius: float
+) -> FloatArray:
+    """Return what was measured within a sphere.
+
+    Args:
+        depth: Shape (H, W), metres; 0 where there is none.
+        intrinsics: fx, fy, cx, cy.
+        middle: Of the sphere, camera frame, shape (3,), metres.
+        radius: Of the sphere, metres.
+
+    Returns:
+        Points in the camera frame with shape (M, 3), metres.
+    """
+    fx, fy, cx, cy = intrinsics
     half_u, half_v = radius * fx / middle[2], radius * fy / middle[2]
     u, v = fx * middle[0] / middle[2] + cx, fy * middle[1] / middle[2] + cy
     left, right = (int(np.clip(x, 0, depth.shape[1])) for x in (u - half_u, u + half_u + 1))

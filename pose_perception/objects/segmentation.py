@@ -1,4 +1,4 @@
-"""Where to look for objects when nobody says so: what stands out from large planes, and has the colours of a model."""
+"""Where to look for objects when nobody says so: what is on no large plane, by itself, and has a model's colours."""
 
 from __future__ import annotations
 
@@ -202,14 +202,12 @@ class Scene:
         return size * (1 - _ALONE + _ALONE * inside / np.maximum(with_shell, 1e-12))
 
     def standing(self, depth: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Return the depth of the frame, shape (H, W), metres, with 0 on planes and behind the first."""
-        step = self._config.stride
-        rows, columns = self.free.shape
-        free = cv2.resize(np.uint8(self.free), (columns * step, rows * step), interpolation=cv2.INTER_NEAREST)
-        kept = np.zeros_like(depth)
-        height, width = (min(a, b) for a, b in zip(free.shape, depth.shape, strict=True))
-        kept[:height, :width] = np.where(free[:height, :width], depth[:height, :width], 0)
-        return kept
+        """Return depth of the frame, shape (H, W), metres, with 0 where nothing is looked for: on planes, far away."""
+        row, column = (
+            np.minimum(np.arange(size) // self._config.stride, least - 1)
+            for size, least in zip(depth.shape, self.free.shape, strict=True)
+        )
+        return np.where(self.free[row[:, None], column], depth, np.float32(0))
 
     def points_near(self, middle: FloatArray, radius: float) -> FloatArray:
         """Return what stands out from planes within a sphere, shape (M, 3), metres."""
@@ -222,7 +220,7 @@ class Place(NamedTuple):
 
     Attributes:
         middle: Of the surface there, camera frame, shape (3,), metres.
-        worth: How much its colours are those of the model, 0 to 1.
+        worth: How much its colours are those of the model, and its surroundings those of a thing of its size, 0 to 1.
     """
 
     middle: FloatArray

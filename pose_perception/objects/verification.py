@@ -39,9 +39,9 @@ class Evidence(NamedTuple):
         unknown: Nothing was measured.
         uncovered: Pixels of the mask that the hypothesis leaves, over those of the mask; 0 without a mask.
         covered: Share of the visible hypothesis (not hidden) that lies within the mask; 1 without a mask.
-        continued: Share of what surrounds the outline where something that lies on no large plane was measured no
-            deeper than the object's edge: it may be a part of a larger thing. `USUALLY_CONTINUED` when nobody has
-            looked for planes.
+        continued: Share of what surrounds the outline where something that lies on no large plane was measured at the
+            depth of the object's edge: it may be a part of a larger thing. `USUALLY_CONTINUED` when nobody has looked
+            for planes.
         color: Correlation of rendered and seen colours on inliers, -1 to 1; 0 when they say nothing.
         radius_px: Radius of the object in the image, px.
     """
@@ -168,9 +168,12 @@ def glance(
     depth = np.where(inside, seen.depth.ravel()[place], 0)
     known, gap, tolerance = facing & (depth > 0), depth - z, _tolerance(radius, np.float32(z.mean(1)))[:, None]
     inlier = known & (np.abs(gap) <= tolerance)
+    outside = np.zeros(len(poses), np.intp)
     if mask is not None:
-        inlier &= mask.depth.ravel()[place] > 0.5
-    against = (known & (gap > tolerance)).sum(1) + _HIDDEN * (known & (gap < -tolerance)).sum(1)
+        within = mask.depth.ravel()[place] > 0.5
+        outside = (inlier & ~within).sum(1)
+        inlier &= within
+    against = outside + (known & (gap > tolerance)).sum(1) + _HIDDEN * (known & (gap < -tolerance)).sum(1)
     against += _UNKNOWN * (facing & (depth <= 0)).sum(1)
     return inlier.sum(1) / np.maximum(inlier.sum(1) + against, 1)
 
@@ -192,7 +195,8 @@ def _continued(
     edge = cv2.dilate(apart.reshape(-1, size), np.ones((2 * width + 1, 2 * width + 1), np.uint8))
     edge = edge.reshape(count, size + width, size)[:, :size]
     around = (edge > 0) & (made == 0)
-    goes_on = around & (standing > 0) & (standing < edge + tolerance)
+    # The farthest part of the edge nearby was taken; a slanted surface goes on before it.
+    goes_on = around & (standing > edge - 3 * tolerance) & (standing < edge + tolerance)
     return goes_on.sum((1, 2)) / np.maximum(around.sum((1, 2)), 1)
 
 

@@ -66,7 +66,7 @@ def examples_of(seed: int, registration: Registration) -> list[Example]:
     absent = Tabletop(seed + 1_000_000, count=_ABSENT).models
     largest = max(model.diameter for model in [*table.models, *absent])
     scene = Scene(shot.frame, SegmentationConfig(), largest)
-    standing = seen.without_planes(scene.standing(seen.depth))
+    standing = seen.with_standing(scene.standing(seen.depth))
     found = []
     for index, model in enumerate(table.models):
         if shot.visible[index] < _LEAST_VISIBLE or shot.masks[index].sum() < _LEAST_PX:
