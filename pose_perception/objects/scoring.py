@@ -14,11 +14,11 @@ from pose_perception.objects.symmetry import turned_equal
 from pose_perception.objects.verification import USUALLY_CONTINUED, Evidence
 
 # Fitted on simulated tables by `training.object_calibration`, in the order of the functions that name them.
-_MERIT = (2.541, 0.173, 2.089, 1.115, 0.127, 0.018)
-_PROBABILITY = (1.403, 0.778, -0.501, -0.477, 0.2, -0.35, -1.829, 0.967, 0.944, 0.106, -4.712)
+_MERIT = (2.385, 0.023, 2.142, 1.249, -0.003, -0.005)
+_PROBABILITY = (1.523, 0.82, -0.494, -0.758, 0.432, -0.216, -1.806, 0.983, 1.382, 0.294, -6.299)
 # The same without the first feature, the network's logit. On real pictures the network errs in ways that simulated ones
 # do not show: this much of the probability is formed without it.
-_WITHOUT_NETWORK = (3.423, -2.919, -0.951, 0.447, -0.89, -4.344, 3.061, 2.534, 0.177, -5.955)
+_WITHOUT_NETWORK = (3.726, -2.825, -1.49, 0.588, -0.816, -4.697, 3.062, 2.537, 0.178, -6.321)
 DOUBT = 0.3
 # Depth of neighbouring pixels errs alike: a point says less than its variance.
 _DEPENDENCE = 30.0
