@@ -210,6 +210,29 @@ def test_box_behind_another_stays_until_both_are_one(network: Network, box: Obje
     assert states[-1] == {"box_2": TrackingState.TRACKED}
 
 
+def test_turn_that_a_hidden_handle_leaves_open_is_told_while_it_is_followed(network: Network) -> None:
+    # A cup from a little above: its handle is behind it, where 35 degrees to either side hide it, or to the right.
+    handle = trimesh.creation.box((0.03, 0.012, 0.05), np.array([[1, 0, 0, 0.055], *np.eye(4)[1:]]))
+    cup = trimesh.util.concatenate([trimesh.creation.cylinder(0.04, 0.1, sections=64), handle])
+    cup.visual.face_colors = np.tile([60, 90, 160, 255], (len(cup.faces), 1))
+    model = make_model(cup, "cup")
+    sigmas = {}
+    for angle in (90, -20):
+        pose = np.eye(4)
+        pose[:3, :3] = Rotation.from_euler("zx", [angle, 100], degrees=True).as_matrix()
+        pose[:3, 3] = [0, 0.02, 0.6]
+        seen = photograph(RaycastingRenderer(model.surface), pose)
+        pipeline = ObjectPipeline([model], ObjectPipelineConfig(device="cpu", searches=1), network)
+        sigmas[angle] = []
+        for index in range(4):
+            (found,) = pipeline.process(_frame(seen, 0.033 * index), [_region(seen, "cup")] if index == 0 else [])
+            axis = found.camera_from_object[:3, 2]
+            assert abs(axis @ pose[:3, 2]) > 0.99
+            sigmas[angle].append(np.rad2deg(np.sqrt(axis @ found.covariance[3:, 3:] @ axis)))
+    assert min(sigmas[90]) > 15
+    assert max(sigmas[-20]) < 12
+
+
 def test_region_without_a_name_gets_the_model_that_fits(
     network: Network, box: ObjectModel, ball: ObjectModel, left: Observation
 ) -> None:

@@ -29,10 +29,10 @@ from pose_perception.objects.registration import (
     masked_points,
     points_around,
 )
-from pose_perception.objects.scoring import about_origin, covariance, probability
+from pose_perception.objects.scoring import Doubt, about_origin, covariance, doubt_of, probability
 from pose_perception.objects.segmentation import Scene, SegmentationConfig
 from pose_perception.objects.symmetry import turned_equal
-from pose_perception.objects.tracking import ObjectTrack, ObjectTrackingConfig
+from pose_perception.objects.tracking import ObjectTrack, ObjectTrackingConfig, word
 
 # For how long what was lost is searched for in every frame.
 _SOUGHT_S = 5.0
@@ -65,6 +65,7 @@ class _Found:
     pose: FloatArray
     score: float
     covariance: FloatArray
+    doubt: Doubt
 
 
 class ObjectPipeline:
@@ -128,7 +129,8 @@ class ObjectPipeline:
         if frame.depth is None:
             raise InvalidInputError("poses of objects need depth")
         depth = np.nan_to_num(frame.depth, nan=0.0, posinf=0.0, neginf=0.0)
-        seen = Observation(frame.color, depth, _intrinsics(frame))
+        camera = frame.camera
+        seen = Observation(frame.color, depth, np.array([camera.fx, camera.fy, camera.cx, camera.cy]))
         # Time that goes back: a recording starts anew.
         lost = self.reset() if frame.stamp_ns < self._last_ns else []
         self._last_ns = frame.stamp_ns
@@ -149,7 +151,7 @@ class ObjectPipeline:
         """Refine every known object from where it is expected."""
         for track in self._tracks:
             predicted = track.predict(frame.stamp_ns, frame.fixed_from_camera)
-            found = self._refine_one(self._searched[track.model.name], predicted, seen)
+            found = self._refine_one(self._searched[track.model.name], predicted, track.doubt, seen)
             if found is not None and found.score >= self.config.tracking.kept:
                 track.update(
                     found.pose, found.score, found.covariance, frame.stamp_ns, frame.fixed_from_camera, followed=True
@@ -165,7 +167,7 @@ class ObjectPipeline:
             if any(self._overlap(track.model, track.pose, other, seen) for other in tracked[:i]):
                 track.state = TrackingState.LOST
 
-    def _refine_one(self, searched: SearchedModel, pose: FloatArray, seen: Observation) -> _Found | None:
+    def _refine_one(self, searched: SearchedModel, pose: FloatArray, doubt: Doubt, seen: Observation) -> _Found | None:
         model = searched.model
         middle = middles(pose[None], model.center)[0]
         if middle[2] < model.radius:
@@ -173,7 +175,7 @@ class ObjectPipeline:
         points = points_around(seen.depth, seen.intrinsics, middle, REACH * model.radius)
         if len(points) < LEAST_POINTS:
             return None
-        return self._judge(searched, self._registration.follow(searched, seen, pose, points))
+        return self._judge(searched, self._registration.follow(searched, seen, pose, points), doubt)
 
     def _unsure(self) -> list[str]:
         """Return the models of which not all instances are seen beyond doubt."""
@@ -236,9 +238,11 @@ class ObjectPipeline:
         return found
 
     @staticmethod
-    def _judge(searched: SearchedModel, candidates: Candidates) -> _Found:
+    def _judge(searched: SearchedModel, candidates: Candidates, doubt: Doubt | None = None) -> _Found:
+        """Judge the first of candidates; with the doubt that a track has, or that of these."""
         model, pose = searched.model, candidates.camera_from_object[0]
-        return _Found(searched, pose, probability(candidates, model), covariance(candidates, model))
+        doubt = doubt or doubt_of(candidates, model)
+        return _Found(searched, pose, probability(candidates, model), covariance(candidates, model, doubt), doubt)
 
     def _take(self, found: list[_Found], frame: RgbdFrame, seen: Observation) -> list[ObjectPose]:
         """Make tracks of what was found, the surest first, where nothing surer stands; return what had to go for it."""
@@ -262,11 +266,12 @@ class ObjectPipeline:
                 track.update(
                     one.pose, one.score, one.covariance, frame.stamp_ns, frame.fixed_from_camera, followed=False
                 )
+                track.doubt = one.doubt
             elif len(own) < self.config.instances:
                 pose = turned_equal(one.pose, model.symmetries.same, np.eye(4))
                 self._tracks.append(
                     ObjectTrack(
-                        f"{_word(model.name)}_{next(self._numbers[model.name])}",
+                        f"{word(model.name)}_{next(self._numbers[model.name])}",
                         model,
                         pose,
                         frame.fixed_from_camera,
@@ -274,6 +279,7 @@ class ObjectPipeline:
                         frame.stamp_ns,
                         one.score,
                         one.covariance,
+                        one.doubt,
                     )
                 )
         return gone
@@ -292,12 +298,3 @@ class ObjectPipeline:
         return ObjectPose(
             track.id, model.name, track.belief(), track.state, track.pose, covariance, model.center, model.size
         )
-
-
-def _intrinsics(frame: RgbdFrame) -> FloatArray:
-    return np.array([frame.camera.fx, frame.camera.fy, frame.camera.cx, frame.camera.cy])
-
-
-def _word(name: str) -> str:
-    """Return a name that may be an id: it starts with a letter."""
-    return name if name[:1].isalpha() else f"object_{name}"

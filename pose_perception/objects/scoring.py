@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
@@ -70,7 +72,7 @@ def probability_features(accept: FloatArray, evidence: Evidence, agreement: Floa
 
 
 def probability(candidates: Candidates, model: ObjectModel) -> float:
-    """Return how likely the first candidate is right within a tenth of the diameter, 0 to 1."""
+    """Return how likely the first candidate is right within a tenth of the diameter, 0 to 1; see `doubt_of` as well."""
     first = candidates.evidence.select(slice(1))
     values = probability_features(candidates.accept[:1], first, agreeing(candidates, model))[0]
     full, without = _logistic(values, _PROBABILITY), _logistic(values[1:], _WITHOUT_NETWORK)
@@ -96,30 +98,58 @@ def shares(candidates: Candidates) -> FloatArray:
     return weights / weights.sum()
 
 
-def covariance(candidates: Candidates, model: ObjectModel) -> npt.NDArray[np.float64]:
+class Doubt(NamedTuple):
+    """What a search left open between poses that fit about as well, such as turns of a mug whose handle is hidden.
+
+    Attributes:
+        agreement: See `agreeing`.
+        spread: Second moment of the steps from the first candidate to all of them: shift of the middle, turn about it,
+            in the axes of the object, shape (6, 6), metres and radians.
+    """
+
+    agreement: float
+    spread: FloatArray
+
+    def in_camera(self, pose: FloatArray) -> FloatArray:
+        """Return the spread in the axes of the camera for camera_from_object (4, 4), shape (6, 6)."""
+        turn = np.kron(np.eye(2), pose[:3, :3])
+        return turn @ self.spread @ turn.T
+
+
+def doubt_of(candidates: Candidates, model: ObjectModel) -> Doubt:
+    """Return what candidates leave open."""
+    poses = candidates.camera_from_object
+    pose, spread = poses[0], np.zeros((6, 6))
+    for weight, other in zip(shares(candidates), poses, strict=True):
+        nearest = turned_equal(other, model.symmetries.same, pose)
+        turn = Rotation.from_matrix(pose[:3, :3].T @ nearest[:3, :3]).as_rotvec()
+        shift = pose[:3, :3].T @ (middles(nearest[None], model.center) - middles(pose[None], model.center))[0]
+        step = np.concatenate([shift, turn])
+        spread += weight * np.outer(step, step)
+    return Doubt(agreeing(candidates, model), spread)
+
+
+def covariance(candidates: Candidates, model: ObjectModel, doubt: Doubt) -> npt.NDArray[np.float64]:
     """Return the covariance of the first candidate, shape (6, 6): shift of the object's middle, turn about it.
 
     Metres and radians, axes of the camera; `about_origin` makes of it what an `ObjectPose` has.
 
-    What the points leave open is as wide as the prior; other candidates that may be right instead widen it by how far
-    away they are.
+    What the points leave open is as wide as the prior; other poses that may be right instead widen it by how far away
+    they are.
+
+    Args:
+        candidates: Of which the first is meant.
+        model: The model.
+        doubt: Of the search that found it.
     """
     sigma = max(float(candidates.residual[0]), _LEAST_SIGMA_M)
     prior = np.diag([1 / (_PRIOR_SHIFT * model.radius) ** 2] * 3 + [1 / _PRIOR_TURN**2] * 3)
     about_middle = np.linalg.inv(candidates.information[0] / (_DEPENDENCE * sigma**2) + prior)
-    poses = candidates.camera_from_object
-    pose = poses[0]
+    pose = candidates.camera_from_object[0]
     if model.symmetries.axis is not None:
         axis = pose[:3, :3] @ (model.symmetries.axis[1] / np.linalg.norm(model.symmetries.axis[1]))
         about_middle[3:, 3:] += np.outer(axis, axis) * np.pi**2 / 3
-    weights = shares(candidates)
-    for weight, other in zip(weights, poses, strict=True):
-        nearest = turned_equal(other, model.symmetries.same, pose)
-        turn = Rotation.from_matrix(nearest[:3, :3] @ pose[:3, :3].T).as_rotvec()
-        shift = (middles(nearest[None], model.center) - middles(pose[None], model.center))[0]
-        step = np.concatenate([shift, turn])
-        about_middle += weight * np.outer(step, step)
-    return about_middle
+    return about_middle + doubt.in_camera(pose)
 
 
 def about_origin(about_middle: FloatArray, pose: FloatArray, center: FloatArray) -> FloatArray:

@@ -10,6 +10,7 @@ from scipy.spatial.transform import Rotation
 from pose_perception.config import Config, option
 from pose_perception.datatypes import FloatArray, TrackingState
 from pose_perception.objects.model import ObjectModel
+from pose_perception.objects.scoring import Doubt
 from pose_perception.objects.symmetry import turned_equal
 
 # Share of the last velocity that goes on in the next frame: hands stop and turn.
@@ -46,6 +47,7 @@ class ObjectTrack:
         seen_ns: When it was last seen.
         score: Last score.
         covariance: Of shifts of its middle and turns about it, shape (6, 6), axes of the camera of its time.
+        doubt: What the search that found it left open.
         state: Tracking state.
         velocity: Of its middle, in the camera frame or the fixed one if there is one, shape (3,), m/s.
         turning: Rotation vector per second in that frame, shape (3,).
@@ -60,6 +62,7 @@ class ObjectTrack:
     seen_ns: int
     score: float
     covariance: FloatArray
+    doubt: Doubt
     state: TrackingState = TrackingState.TRACKED
     velocity: FloatArray = field(default_factory=lambda: np.zeros(3))
     turning: FloatArray = field(default_factory=lambda: np.zeros(3))
@@ -139,10 +142,13 @@ class ObjectTrack:
         self.state = TrackingState.PREDICTED if unseen <= limit_s else TrackingState.LOST
 
     def belief(self) -> float:
-        """Return the score to publish: the last one, halved with every second in which it was not seen; 0 when lost."""
+        """Return the score to publish: 0 when lost, halved with every second in which it was not seen.
+
+        No surer than the search was which of several poses it has: following one of them says nothing about the others.
+        """
         if self.state is TrackingState.LOST:
             return 0.0
-        return float(self.score * 0.5 ** max(0.0, (self.stamp_ns - self.seen_ns) * _NS))
+        return float(min(self.score, self.doubt.agreement) * 0.5 ** max(0.0, (self.stamp_ns - self.seen_ns) * _NS))
 
     def _frames(self, fixed_from_camera: FloatArray | None) -> tuple[FloatArray, FloatArray, bool]:
         """Return fixed_from_then, now_from_fixed and True; identities and False when the camera's motion is unknown."""
@@ -154,3 +160,8 @@ class ObjectTrack:
 def _limited(vector: FloatArray, most: float) -> FloatArray:
     length = float(np.linalg.norm(vector))
     return vector * (most / length) if length > most else vector
+
+
+def word(name: str) -> str:
+    """Return a name that may begin an id: it starts with a letter."""
+    return name if name[:1].isalpha() else f"object_{name}"
