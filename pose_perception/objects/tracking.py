@@ -22,7 +22,10 @@ _FASTEST_M_S, _FASTEST_RAD_S = 3.0, 8.0
 
 @dataclass(frozen=True)
 class ObjectTrackingConfig(Config):
-    """When an object counts as seen, and for how long it is remembered."""
+    """When an object counts as seen, and for how long it is remembered.
+
+    Its least scores do not count what a search left open between poses (`scoring.Doubt`), as the published score does.
+    """
 
     found: float = option(0.5, "Least score of an object that is found.", minimum=0.0, maximum=1.0)
     kept: float = option(0.25, "Least score at which a known object counts as seen.", minimum=0.0, maximum=1.0)
