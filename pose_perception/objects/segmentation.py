@@ -16,6 +16,8 @@ from pose_perception.datatypes import FloatArray, RgbdFrame
 from pose_perception.objects.palette import Palette, color_bins, one_hot
 
 _TRIES = 200
+# So many planes may turn out to be none.
+_FAILURES = 5
 _PLANE_POINTS = 4000
 # Possible places that are looked at, and samples around them.
 _TRIED, _AROUND = 1200, 2500
@@ -25,9 +27,11 @@ _LEAST_SHARE = 1 / 6
 _SHELL, _ALONE = 1.4, 0.9
 # What places are worth that have none of the colours of the model: light may be stranger than expected.
 _COLORLESS = 0.3
-# Planes are at least so large, metres, so much of a disc of their size is there, and at most so much, over what is on
-# them, lies behind them, nearer than a floor; unless they are so vast: in diameters of the largest model, and metres.
-_LEAST_PLANE_M, _LEAST_FILLED, _MOST_BEHIND, _FAR_BEHIND_M = 0.2, 0.3, 0.3, 0.4
+# Planes are at least so large, metres, and so much of a disc of their size is there.
+_LEAST_PLANE_M, _LEAST_FILLED = 0.2, 0.2
+# Behind them, farther than noise and nearer than a floor below a table, is at most so much of what is on them; unless
+# they are so vast: in diameters of the largest model, and metres.
+_MOST_BEHIND, _NOISE_M, _FAR_BEHIND_M = 0.3, 0.01, 0.4
 _VAST, _VAST_M = 3.0, 0.8
 
 
@@ -77,22 +81,27 @@ class Scene:
         """Take large planes, and what lies behind them, out of `free`; return their (normal, offset)."""
         rng = np.random.default_rng(0)
         planes: list[FloatArray] = []
-        for _ in range(self._config.planes):
-            cloud = self.points[self.free]
-            if len(cloud) < 100:
+        rest = self.free.copy()  # what may be on a plane that was not looked at yet
+        for _ in range(self._config.planes + _FAILURES):
+            cloud = self.points[rest]
+            if len(cloud) < 100 or len(planes) == self._config.planes:
                 break
             plane = self._largest_plane(cloud[rng.permutation(len(cloud))[:_PLANE_POINTS]], rng)
             if plane is None:
                 break
-            if not self._bounds(cloud, plane, largest_m):
-                break
-            planes.append(plane)
             distance, tolerance = self.points @ plane[:3] + plane[3], self._tolerance(self.points)
             on, behind = self.free & (np.abs(distance) < tolerance), self.free & (distance >= tolerance)
+            rest &= ~on
+            if not self._bounds(self.points[self.free], plane, largest_m):
+                if planes:
+                    break
+                continue  # a room far behind may seem to have a larger plane than the table
+            planes.append(plane)
             self.free &= ~on
             # What lies behind the largest plane is below the table; behind another one there may be more objects.
             if len(planes) == 1:
                 self.free &= ~behind
+                rest &= ~behind
         return planes
 
     def _bounds(self, cloud: FloatArray, plane: FloatArray, largest_m: float) -> bool:
@@ -106,13 +115,12 @@ class Scene:
             return False
         # Half of a disc lies within its radius over the root of two.
         size = 2 * math.sqrt(2) * np.median(np.linalg.norm(on - np.median(on, axis=0), axis=1))
-        if size > max(_VAST * largest_m, _VAST_M):
-            return True
-        behind = np.count_nonzero((distance > 2 * tolerance) & (distance < _FAR_BEHIND_M)) / len(on)
+        behind = np.count_nonzero((distance > 2 * tolerance + _NOISE_M) & (distance < _FAR_BEHIND_M)) / len(on)
         slant = np.abs(on @ plane[:3]) / np.linalg.norm(on, axis=1)
         filled = np.sum((self._pixel * on[:, 2]) ** 2 / np.maximum(slant, 0.1)) / (np.pi / 4 * size**2)
         is_large = size > max(self._config.plane_size * largest_m, _LEAST_PLANE_M)
-        return is_large and behind < _MOST_BEHIND and filled > _LEAST_FILLED
+        is_vast = size > max(_VAST * largest_m, _VAST_M)
+        return is_large and filled > _LEAST_FILLED and (is_vast or behind < _MOST_BEHIND)
 
     def _tolerance(self, points: FloatArray) -> FloatArray:
         """Return how far from a plane points (..., 3) that belong to it may be, metres."""
