@@ -115,12 +115,13 @@ class Scene:
             return False
         # Half of a disc lies within its radius over the root of two.
         size = 2 * math.sqrt(2) * np.median(np.linalg.norm(on - np.median(on, axis=0), axis=1))
+        if size <= max(self._config.plane_size * largest_m, _LEAST_PLANE_M):
+            return False
         behind = np.count_nonzero((distance > 2 * tolerance + _NOISE_M) & (distance < _FAR_BEHIND_M)) / len(on)
         slant = np.abs(on @ plane[:3]) / np.linalg.norm(on, axis=1)
         filled = np.sum((self._pixel * on[:, 2]) ** 2 / np.maximum(slant, 0.1)) / (np.pi / 4 * size**2)
-        is_large = size > max(self._config.plane_size * largest_m, _LEAST_PLANE_M)
         is_vast = size > max(_VAST * largest_m, _VAST_M)
-        return is_large and filled > _LEAST_FILLED and (is_vast or behind < _MOST_BEHIND)
+        return bool(filled > _LEAST_FILLED and (is_vast or behind < _MOST_BEHIND))
 
     def _tolerance(self, points: FloatArray) -> FloatArray:
         """Return how far from a plane points (..., 3) that belong to it may be, metres."""
