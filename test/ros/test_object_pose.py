@@ -353,13 +353,17 @@ def test_a_recording_is_followed_as_it_is_played(ros: Ros, mug: Mug, player: sub
     labels = np.where(mug.label(0)[0], 255, 0).astype(np.uint8).tobytes()
 
     def point(image: Image) -> None:
-        """Segment the images until the mug is found, a little late, as a network would."""
-        if not any(array.objects for array in watched.arrays):
+        """Segment images while the mug is not known, a little late, as a network would."""
+        if not (watched.arrays and watched.arrays[-1].objects):
             mask = Image(header=image.header, height=480, width=640, encoding="mono8", step=640, data=labels)
             watched.masks.publish(mask)
 
+    def is_followed() -> bool:
+        """Whether one mug, and nothing else, is in the last images; a busy machine may miss some and lose it."""
+        names = [[(found.id, found.model) for found in array.objects] for array in watched.arrays[-15:]]
+        return len(names) == 15 and len(names[0]) == 1 and all(now == names[0] for now in names)
+
     watched.watcher.create_subscription(Image, "/color/image", point, 10)
-    assert ros.spin_until(lambda: sum(bool(array.objects) for array in watched.arrays) >= 15, 90.0)
+    assert ros.spin_until(is_followed, 90.0), watched.arrays[-15:]
     assert player.poll() is None
-    found = [objects_from_message(array) for array in watched.arrays if array.objects]
-    assert {(pose.id, pose.model) for poses in found for pose in poses} == {("cup_1", "cup")}
+    assert watched.arrays[-1].objects[0].model == "cup"
