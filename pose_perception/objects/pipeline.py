@@ -153,9 +153,7 @@ class ObjectPipeline:
             predicted = track.predict(frame.stamp_ns, frame.fixed_from_camera)
             found = self._refine_one(self._searched[track.model.name], predicted, track.doubt, seen)
             if found is not None and found.score >= self.config.tracking.kept:
-                track.update(
-                    found.pose, found.score, found.covariance, frame.stamp_ns, frame.fixed_from_camera, followed=True
-                )
+                track.update(found.pose, found.score, found.covariance, frame.stamp_ns, frame.fixed_from_camera)
             else:
                 track.miss(predicted, frame.stamp_ns, frame.fixed_from_camera, self.config.tracking.predicted_s)
         self._part(seen)
@@ -263,10 +261,7 @@ class ObjectPipeline:
             unseen = any(t.state is not TrackingState.TRACKED for t in own)
             if weaker and (unseen or len(own) >= self.config.instances or any(t in rivals for t in own)):
                 track = min(weaker, key=lambda t: (t not in rivals, t.state is TrackingState.TRACKED, t.score))
-                track.update(
-                    one.pose, one.score, one.covariance, frame.stamp_ns, frame.fixed_from_camera, followed=False
-                )
-                track.doubt = one.doubt
+                track.update(one.pose, one.score, one.covariance, frame.stamp_ns, frame.fixed_from_camera, one.doubt)
             elif len(own) < self.config.instances:
                 pose = turned_equal(one.pose, model.symmetries.same, np.eye(4))
                 self._tracks.append(

@@ -72,7 +72,7 @@ class PointPairs:
         drawn = np.minimum(drawn, len(first) - 1)
         pair = low[drawn] + (rng.random(count) * alike[drawn]).astype(np.intp)
         seen = _frames(points, normals, first[drawn], second[drawn])
-        return seen @ _inverse(_frames(self._points, self._normals, self._first[pair], self._second[pair]))
+        return seen @ np.linalg.inv(_frames(self._points, self._normals, self._first[pair], self._second[pair]))
 
     def _usable(
         self, points: FloatArray, normals: FloatArray, first: npt.NDArray[np.intp], second: npt.NDArray[np.intp]
@@ -152,11 +152,3 @@ def _frames(
     frames[:, :3, :3] = np.stack([x, np.cross(z, x), z], axis=2)
     frames[:, :3, 3] = (points[first] + points[second]) / 2
     return frames
-
-
-def _inverse(motions: FloatArray) -> FloatArray:
-    """Return the inverse of rigid motions, shape (N, 4, 4)."""
-    result = motions.copy()
-    result[:, :3, :3] = np.swapaxes(motions[:, :3, :3], 1, 2)
-    result[:, :3, 3] = -np.einsum("nji,nj->ni", motions[:, :3, :3], motions[:, :3, 3])
-    return result

@@ -95,8 +95,7 @@ class ObjectTrack:
         covariance: FloatArray,
         stamp_ns: int,
         fixed_from_camera: FloatArray | None,
-        *,
-        followed: bool,
+        searched: Doubt | None = None,
     ) -> None:
         """Take a new pose.
 
@@ -106,12 +105,13 @@ class ObjectTrack:
             covariance: As the attribute.
             stamp_ns: When.
             fixed_from_camera: Pose of the camera then; None when not known.
-            followed: Whether it was followed there; how it came to where a search found it says nothing of its motion.
+            searched: What a search that found it there left open; None when it was followed there. How it came to where
+                a search found it says nothing of its motion.
         """
         pose = turned_equal(pose, self.model.symmetries.same, self.pose)
         seconds = (stamp_ns - self.stamp_ns) * _NS
-        if not followed:
-            self.velocity, self.turning = np.zeros(3), np.zeros(3)
+        if searched is not None:
+            self.velocity, self.turning, self.doubt = np.zeros(3), np.zeros(3), searched
         elif 0 < seconds < 1:
             base, back, self.moves_in_fixed = self._frames(fixed_from_camera)
             old, new = base @ self.pose, np.linalg.inv(back) @ pose

@@ -142,7 +142,7 @@ def refusal(world: World, known: str) -> str:
         answers.append(answer.message)
         return known in answer.message
 
-    world.ros.spin_until(ask, 10.0)
+    world.ros.spin_until(ask, 3.0)
     return answers[-1]
 
 
