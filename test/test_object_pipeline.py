@@ -204,8 +204,8 @@ def test_box_behind_another_stays_until_both_are_one(network: Network, box: Obje
         both = Observation(image, np.minimum(moves.depth, stays.depth), INTRINSICS)
         found = pipeline.process(_frame(both, 0.033 * index), [_region(stays), _region(moves)] if index == 0 else None)
         states.append({result.id: result.tracking_state for result in found})
-    # Half of the one behind is hidden in the tenth image.
-    assert all(set(now.values()) == {TrackingState.TRACKED} and len(now) == 2 for now in states[:10])
+    # Half of the one behind is hidden in the eleventh image.
+    assert all(set(now.values()) == {TrackingState.TRACKED} and len(now) == 2 for now in states[:12])
     assert any(now.get("box_1") is TrackingState.LOST for now in states)
     assert states[-1] == {"box_2": TrackingState.TRACKED}
 

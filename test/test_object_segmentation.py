@@ -82,6 +82,18 @@ def test_table_above_a_floor_is_taken_away() -> None:
     assert scene.free.mean() < 0.05
 
 
+@pytest.mark.parametrize("far", [(0.55, 0.65), (0.7, 1.4)])
+def test_table_is_taken_away_whatever_clutter_is_far_below_it(far: tuple[float, float]) -> None:
+    camera = CameraIntrinsics(640, 480, 605.0, 605.0, 318.0, 242.0)
+    normal = np.array([0, 0.5, np.sqrt(0.75)])
+    below = np.random.default_rng(0).uniform(*far, (480, 640))
+    depth = _depth_of([(normal, 0.6), (normal, 0.6 + below)], camera)
+    scene = Scene(RgbdFrame(np.full((480, 640, 3), 90, np.uint8), depth, camera), SegmentationConfig(), 0.12)
+    table = _depth_of([(normal, 0.6), (normal, 9.0)], camera)[1::3, 1::3] < 5
+    assert 0.1 < (~table).mean() < 0.6
+    assert scene.free[table[: scene.free.shape[0], : scene.free.shape[1]]].mean() < 0.05
+
+
 @pytest.mark.parametrize("value", [0.0, np.nan, np.inf])
 def test_picture_without_depth_has_no_places(value: float) -> None:
     table, _ = tabletop(SEEDS[0])
@@ -112,10 +124,10 @@ def test_colours_choose_between_things_of_one_size() -> None:
 
 def test_what_stands_is_told_for_every_pixel() -> None:
     # Sizes that the stride does not divide: a ledge that is no plane reaches the last row and column.
-    camera = CameraIntrinsics(101, 83, 90.0, 90.0, 50.0, 41.0)
-    depth = np.full((83, 101), 1.0, np.float32)
+    camera = CameraIntrinsics(100, 82, 90.0, 90.0, 50.0, 41.0)
+    depth = np.full((82, 100), 1.0, np.float32)
     depth[60:, 70:] = 0.7
-    color = np.full((83, 101, 3), 90, np.uint8)
+    color = np.full((82, 100, 3), 90, np.uint8)
     scene = Scene(RgbdFrame(color, depth, camera), SegmentationConfig(), 0.2)
     standing = scene.standing(depth)
     assert len(scene.planes) == 1

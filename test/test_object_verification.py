@@ -193,3 +193,23 @@ def test_what_goes_on_beyond_the_outline_is_told_where_planes_are_known(renderer
         _verify(renderer, [away, facing, away], part).continued,
         [_verify(renderer, [pose], part).continued[0] for pose in (away, facing, away)],
     )
+
+
+def test_what_lies_outside_of_the_mask_speaks_against_a_hypothesis_at_a_glance(renderer: RaycastingRenderer) -> None:
+    # Everything lies at the depth of the face of a plate, whose mask is small.
+    edges = np.linspace(-0.06, 0.06, 12)
+    points = np.stack([*np.meshgrid(edges, edges), np.zeros((12, 12))], axis=2).reshape(-1, 3)
+    normals = np.tile([0.0, 0.0, -1.0], (len(points), 1))
+    depth = np.full(SIZE, 0.6, np.float32)
+    seen = Observation(np.zeros((*SIZE, 3), np.uint8), depth, INTRINSICS)
+    pixel = 605.0 / 0.6
+    inside = np.zeros(SIZE, np.float32)
+    inside[int(242 - 0.065 * pixel) : int(242 + 0.065 * pixel), int(318 - 0.065 * pixel) : int(318 + 0.065 * pixel)] = 1
+    mask = Observation(seen.image, inside, INTRINSICS)
+    poses = np.tile(np.eye(4), (3, 1, 1))
+    poses[:, 2, 3] = 0.6
+    poses[:, 0, 3] = [0.0, 0.06, 0.2]
+    right, half, away = glance(poses, points, normals, RADIUS, seen, mask)
+    assert right > 0.95
+    assert 0.3 < half < 0.7
+    assert away < 0.05
