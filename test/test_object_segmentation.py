@@ -136,3 +136,15 @@ def test_what_stands_is_told_for_every_pixel() -> None:
     assert (standing[:58, :68] == 0).all()
     whole = Scene(RgbdFrame(color, depth, camera), SegmentationConfig(planes=0), 0.2)
     np.testing.assert_array_equal(whole.standing(depth), depth)
+
+
+def test_table_is_taken_away_before_parts_of_a_larger_plane_far_away() -> None:
+    # Two strips of a wall, of which nothing else was measured, stand for more area than the table.
+    camera = CameraIntrinsics(640, 480, 605.0, 605.0, 318.0, 242.0)
+    normal = np.array([0, 0.5, np.sqrt(0.75)])
+    depth = _depth_of([(normal, 0.6), (normal, 9.0)], camera)
+    depth[depth > 5] = 0
+    table = (depth > 0)[1::3, 1::3]
+    depth[:, :40] = depth[:, -40:] = 1.99
+    scene = Scene(RgbdFrame(np.full((480, 640, 3), 90, np.uint8), depth, camera), SegmentationConfig(), 0.12)
+    assert scene.free[table[: scene.free.shape[0], : scene.free.shape[1]]].mean() < 0.05
