@@ -1,4 +1,4 @@
-"""Tests for objects/objectron.py, objectron_detector.py, category_tracking.py and category_pipeline.py."""
+"""Tests for objects/objectron.py and objectron_detector.py."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.spatial.transform import Rotation
 
-from pose_perception.datatypes import CameraIntrinsics, FloatArray, RgbdFrame, TrackingState
+from pose_perception.datatypes import CameraIntrinsics, FloatArray, RgbdFrame
 from pose_perception.errors import ConfigurationError, WeightsError
-from pose_perception.objects.category_pipeline import CategoryPipeline
-from pose_perception.objects.category_tracking import CategoryTracker, CategoryTrackingConfig
 from pose_perception.objects.datatypes import ObjectRegion
-from pose_perception.objects.objectron import CATEGORIES, CategoryBox, ObjectronConfig, ObjectronFinder, place_box
+from pose_perception.objects.objectron import CATEGORIES, ObjectronConfig, ObjectronFinder, place_box
 from pose_perception.objects.objectron_boxes import UnitBox
 from pose_perception.objects.objectron_detector import overlaps, suppress
 from pose_perception.objects.objectron_scale import Scale
@@ -160,95 +157,3 @@ def test_what_the_points_leave_open_is_no_more_uncertain_than_any_turn() -> None
     placed = place_box("camera", 0.9, np.zeros(4), box, Scale(0.8, 0.02, 1.0))
     assert np.linalg.eigvalsh(placed.covariance).min() > -1e-9
     assert np.linalg.eigvalsh(placed.covariance[3:, 3:]).max() <= np.pi**2 / 3 + 1e-9
-
-
-CAMERA = CameraIntrinsics(320, 240, 300.0, 300.0, 160.0, 120.0)
-
-
-def frame_at(seconds: float, fixed_from_camera: FloatArray | None = None) -> RgbdFrame:
-    color = np.zeros((240, 320, 3), np.uint8)
-    return RgbdFrame(color, None, CAMERA, round(seconds * 1e9), "camera", fixed_from_camera)
-
-
-def seen(x: float, category: str = "chair", score: float = 0.9, turn_deg: float = 0.0) -> CategoryBox:
-    pose = np.eye(4)
-    pose[:3, :3] = np.diag([1.0, -1.0, -1.0]) @ Rotation.from_euler("y", turn_deg, degrees=True).as_matrix()
-    pose[:3, 3] = x, 0.0, 2.0
-    return CategoryBox(category, score, np.zeros(4), pose, 1e-4 * np.eye(6), np.array([0.5, 0.9, 0.5]), True)
-
-
-def test_objects_keep_their_ids() -> None:
-    tracker = CategoryTracker(CategoryTrackingConfig())
-    first = tracker.update(frame_at(0.0), [seen(-1.0), seen(1.0, score=0.8)])
-    second = tracker.update(frame_at(0.1), [seen(0.9), seen(-0.9, score=0.8)])
-    ids = {round(pose.camera_from_object[0, 3]): pose.id for pose in first}
-    assert {round(pose.camera_from_object[0, 3]): pose.id for pose in second} == ids
-    assert len(set(ids.values())) == 2
-    assert all(name[0].isalpha() for name in ids.values())
-    other = tracker.update(frame_at(0.2), [seen(0.9, category="cup")])
-    assert [pose.id for pose in other if pose.tracking_state == TrackingState.TRACKED] == ["cup_3"]
-
-
-def test_what_is_not_seen_is_predicted_and_then_lost_once() -> None:
-    tracker = CategoryTracker(CategoryTrackingConfig(keep_s=0.5))
-    (first,) = tracker.update(frame_at(0.0), [seen(0.0)])
-    (guess,) = tracker.update(frame_at(0.3), [])
-    assert (guess.id, guess.tracking_state) == (first.id, TrackingState.PREDICTED)
-    assert guess.score < first.score
-    assert np.trace(guess.covariance) > np.trace(first.covariance)
-    (lost,) = tracker.update(frame_at(0.6), [])
-    assert (lost.id, lost.tracking_state, lost.score) == (first.id, TrackingState.LOST, 0.0)
-    assert tracker.update(frame_at(0.7), []) == []
-
-
-def test_a_camera_that_moves_does_not_move_objects() -> None:
-    tracker = CategoryTracker(CategoryTrackingConfig())
-    moved = np.eye(4)
-    moved[0, 3] = 3.0
-    (first,) = tracker.update(frame_at(0.0, np.eye(4)), [seen(1.0)])
-    (guess,) = tracker.update(frame_at(0.1, moved), [])
-    np.testing.assert_allclose(guess.camera_from_object[:3, 3], [-2.0, 0, 2.0])
-    (again,) = tracker.update(frame_at(0.2, moved), [seen(-2.0)])
-    assert again.id == first.id
-
-
-def test_the_turn_of_a_cup_does_not_jump() -> None:
-    tracker = CategoryTracker(CategoryTrackingConfig())
-    turns = [0, 90, 200, 320]
-    poses = [tracker.update(frame_at(0.1 * k), [seen(0.0, "cup", turn_deg=turn)])[0] for k, turn in enumerate(turns)]
-    for pose in poses:
-        rotation = pose.camera_from_object[:3, :3]
-        np.testing.assert_allclose(rotation, poses[0].camera_from_object[:3, :3], atol=1e-9)
-        assert np.linalg.det(rotation) == pytest.approx(1.0)
-    assert poses[0].camera_from_object[2, 2] < -0.9  # z of the cup towards the camera
-
-
-def test_what_no_detection_confirms_is_believed_less_and_less() -> None:
-    tracker = CategoryTracker(CategoryTrackingConfig())
-    tracker.update(frame_at(0.0), [seen(0.0)])
-    claims = [tracker.expected(round(seconds * 1e9))[0].score for seconds in (0.0, 1.0, 2.0)]
-    assert claims[0] == 1.0
-    assert 0.8 < claims[1] < 0.95
-    assert claims[2] == pytest.approx(claims[1] ** 2)
-
-
-def test_weak_objects_are_not_reported() -> None:
-    tracker = CategoryTracker(CategoryTrackingConfig(min_score=0.3))
-    assert tracker.update(frame_at(0.0), [seen(0.0, score=0.29)]) == []
-
-
-def test_the_pipeline_follows_a_real_cup(mug: tuple[RgbdFrame, np.ndarray, FloatArray], shared_data: Path) -> None:
-    scene = BopScene(shared_data / "ycbv" / "test" / "000000")
-    pipeline = CategoryPipeline(ObjectronConfig(categories="cup"), CategoryTrackingConfig(), "cpu")
-    pipeline.warm_up()
-    found = []
-    for k, im_id in enumerate(scene.im_ids):
-        image = scene.read(im_id)
-        frame = RgbdFrame(image.color, image.depth, image.camera, k * 100_000_000)
-        # The detector does not find this mug, so that it is pointed at in the first image only.
-        found.append(pipeline.process(frame, [ObjectRegion(mug[1], "cup")] if k == 0 else None))
-    assert [[(pose.id, pose.model) for pose in poses] for poses in found] == 5 * [[("cup_1", "cup")]]
-    positions = np.array([poses[0].camera_from_object[:3, 3] for poses in found])
-    assert np.ptp(positions, axis=0).max() < 0.03
-    (lost,) = pipeline.process(frame_at(0.0))  # an earlier stamp: another recording
-    assert lost.tracking_state == TrackingState.LOST

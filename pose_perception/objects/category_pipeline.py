@@ -46,5 +46,5 @@ class CategoryPipeline:
         """
         lost = self.reset() if self._last_ns is not None and frame.stamp_ns < self._last_ns else []
         self._last_ns = frame.stamp_ns
-        boxes = self._finder.find(frame, regions, self._tracker.expected(frame.stamp_ns))
+        boxes = self._finder.find(frame, regions, self._tracker.expected(frame))
         return lost + self._tracker.update(frame, boxes)

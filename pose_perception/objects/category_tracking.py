@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from pose_perception.config import Config, option
-from pose_perception.datatypes import FloatArray, RgbdFrame, TrackingState
+from pose_perception.datatypes import CameraIntrinsics, FloatArray, RgbdFrame, TrackingState
+from pose_perception.geometry.camera import project
 from pose_perception.objects.datatypes import ObjectPose
 from pose_perception.objects.objectron import SYMMETRIC, CategoryBox
 from pose_perception.objects.objectron_detector import Detection
@@ -29,12 +31,54 @@ class CategoryTrackingConfig(Config):
     )
 
 
+class _Region(NamedTuple):
+    """How the region that somebody gave lies around the points that the network found in it.
+
+    The points follow the region as well as the object: those of a region that is too small lie nearer to its middle.
+    A region made of the last points alone shrinks and walks off in a few frames, until the network sees nothing. So
+    it keeps its size in space where depth tells that, else in the image, and its place beside the points.
+
+    Attributes:
+        shift: From the middle of the points' outline to that of the region in sides of the region, shape (2,).
+        side: px.
+        depth: Of the object, metres; None where it was not measured.
+    """
+
+    shift: FloatArray
+    side: float
+    depth: float | None
+
+    @classmethod
+    def of(cls, box: CategoryBox) -> _Region:
+        """Return the region of a box that somebody gave one."""
+        assert box.region is not None
+        side = float((box.region[2:] - box.region[:2]).max())
+        depth = float(box.camera_from_object[2, 3]) if box.has_depth else None
+        return cls((_middle(box.region) - _middle(box.outline)) / side, side, depth)
+
+    def around(self, box: CategoryBox, centers: FloatArray, camera: CameraIntrinsics) -> FloatArray:
+        """Return the region, (x0, y0, x1, y1) with shape (4,), around a box that was moved.
+
+        Args:
+            box: As it was seen last.
+            centers: Its centre as it was seen, and where it is now, in front of the camera, shape (2, 3), metres.
+            camera: Intrinsics of the image.
+        """
+        side = self.side
+        if box.has_depth and self.depth is not None:
+            side *= self.depth / centers[1, 2]
+        before, now = project(centers, camera)
+        middle = _middle(box.outline) + now - before + self.shift * side
+        return np.concatenate([middle - side / 2, middle + side / 2])
+
+
 @dataclass
 class _Track:
     id: str
     box: CategoryBox
     stamp_ns: int
     fixed_from_camera: FloatArray | None
+    region: _Region
 
 
 class CategoryTracker:
@@ -49,10 +93,16 @@ class CategoryTracker:
         self._tracks: list[_Track] = []
         self._made = 0
 
-    def expected(self, stamp_ns: int) -> list[Detection]:
-        """Return where the objects known were last seen, as far as that can be believed at a time."""
-        boxes = [(track.box, _FADE ** max(0.0, (stamp_ns - track.stamp_ns) * 1e-9)) for track in self._tracks]
-        return [Detection(box.category, belief * box.claim, box.outline) for box, belief in boxes]
+    def expected(self, frame: RgbdFrame) -> list[Detection]:
+        """Return where the objects known should be in a frame, as far as that can be believed after the time."""
+        detections = []
+        for track in self._tracks:
+            age_s = max(0.0, (frame.stamp_ns - track.stamp_ns) * 1e-9)
+            centers = np.stack([track.box.camera_from_object[:3, 3], _moved(track, frame)[:3, 3]])
+            if centers[1, 2] > 0:  # else the camera has turned away
+                region = track.region.around(track.box, centers, frame.camera)
+                detections.append(Detection(track.box.category, _FADE**age_s * track.box.claim, region))
+        return detections
 
     def reset(self) -> list[ObjectPose]:
         """Forget all objects; returns them as lost."""
@@ -66,12 +116,17 @@ class CategoryTracker:
         free, seen, found = list(self._tracks), [], []
         for box in sorted(boxes, key=lambda box: -box.score):
             track = _nearest(box, free, known)
-            if track is None:
-                self._made += 1
-                track = _Track(f"{box.category}_{self._made}", _turned_to(box, None), frame.stamp_ns, None)
-            else:
+            if track is not None:
                 free.remove(track)
                 track.box = _turned_to(box, known[id(track)])
+            elif box.region is not None:
+                self._made += 1
+                name = f"{box.category}_{self._made}"
+                track = _Track(name, _turned_to(box, None), frame.stamp_ns, None, _Region.of(box))
+            else:
+                continue  # where an object was expected, the network sees one too far from it
+            if box.region is not None:
+                track.region = _Region.of(box)
             track.stamp_ns, track.fixed_from_camera = frame.stamp_ns, frame.fixed_from_camera
             seen.append(track)
             found.append(_pose(track, track.box, TrackingState.TRACKED))
@@ -84,6 +139,11 @@ class CategoryTracker:
             else:
                 found.append(_pose(track, track.box, TrackingState.LOST))
         return found
+
+
+def _middle(outline: FloatArray) -> FloatArray:
+    """Return the middle of (x0, y0, x1, y1), shape (2,)."""
+    return (outline[:2] + outline[2:]) / 2
 
 
 def _moved(track: _Track, frame: RgbdFrame) -> FloatArray:

@@ -93,6 +93,8 @@ class CategoryBox(NamedTuple):
         size: Along the axes of the box, shape (3,), metres.
         has_depth: Whether the scale was measured.
         claim: Confidence of whoever said that it is there, 0 to 1.
+        region: Where the detector, or who gave regions, said that it is: (x0, y0, x1, y1) with shape (4,), px; None
+            where only earlier frames said so.
     """
 
     category: str
@@ -103,11 +105,13 @@ class CategoryBox(NamedTuple):
     size: FloatArray
     has_depth: bool
     claim: float = 1.0
+    region: FloatArray | None = None
 
 
 class _Candidate(NamedTuple):
     detection: Detection
-    mask: npt.NDArray[np.bool_] | None
+    mask: npt.NDArray[np.bool_] | None = None
+    is_expected: bool = False
 
 
 class ObjectronFinder:
@@ -162,7 +166,7 @@ class ObjectronFinder:
 
     def _detect(self, frame: RgbdFrame) -> list[_Candidate]:
         thresholds = dict.fromkeys(self._networks, self._config.detection_threshold)
-        return [_Candidate(found, None) for found in find_boxes(self._detector, frame.color, thresholds)]
+        return [_Candidate(found) for found in find_boxes(self._detector, frame.color, thresholds)]
 
     def _not_covered(self, expected: Sequence[Detection], others: Sequence[_Candidate]) -> list[_Candidate]:
         candidates = []
@@ -170,7 +174,7 @@ class ObjectronFinder:
             same = [other.detection.box for other in others if other.detection.category == detection.category]
             covered = (overlaps(detection.box, np.reshape(same, (-1, 4))) > _SAME / 2).any()
             if detection.category in self._networks and not covered:
-                candidates.append(_Candidate(detection, None))
+                candidates.append(_Candidate(detection, is_expected=True))
         return candidates
 
     def _from_regions(self, regions: Sequence[ObjectRegion]) -> list[_Candidate]:
@@ -202,7 +206,9 @@ class ObjectronFinder:
         outline = np.concatenate([points[1:].min(axis=0), points[1:].max(axis=0)])
         score *= _TRUST * presence * min(1.0, _GOOD_FIT * side / max(box.error_px, 1e-9))
         score *= min(1.0, float(overlaps(around, outline[None])[0]) / _GOOD_OVERLAP)
-        return place_box(category, score, outline, box, scale)._replace(claim=candidate.detection.score)
+        region = None if candidate.is_expected else around
+        placed = place_box(category, score, outline, box, scale)
+        return placed._replace(claim=candidate.detection.score, region=region)
 
 
 def place_box(category: str, score: float, outline: FloatArray, box: UnitBox, scale: Scale | None) -> CategoryBox:
