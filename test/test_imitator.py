@@ -286,6 +286,19 @@ def test_joints_slightly_outside_of_their_limits_are_fine_and_far_outside_are_no
     assert session.imitator.enable(session.time_s) == Reason.OUTSIDE_LIMITS
 
 
+@pytest.mark.parametrize("phase_s", np.arange(0.0, 3.3, 0.8).tolist())
+def test_a_joint_comes_back_into_its_limits_whatever_the_person_does(session: Session, phase_s: float) -> None:
+    session.time_s += phase_s
+    session.q = session.q.copy()
+    session.q[0] = session.robot.upper[0] + 0.03
+    session.start()
+    session.run(1.5)
+    beyond = np.array([command.q[0] for _, command in session.commands]) - session.robot.upper[0]
+    assert beyond[0] > 0
+    assert (np.diff(np.maximum(beyond, 0.0)) <= 1e-9).all()
+    assert beyond[-1] <= 0
+
+
 def test_a_robot_that_is_moving_is_not_taken_over(session: Session) -> None:
     session.is_pressed = False
     session.run(0.2)

@@ -130,6 +130,10 @@ class World:
         """Largest of the robot's joint velocities, rad/s."""
         return float(np.abs(self.joints.joints.velocity).max())
 
+    def stand_still(self) -> None:
+        """Let the person stand for the robot's posture at rest, instead of swaying."""
+        self._session.pose = lambda _: self.robot.rest
+
     def now_ns(self) -> int:
         """The time, nanoseconds."""
         return time.time_ns() + self.offset_ns
