@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -59,13 +60,16 @@ def compare_poses(model: ObjectModel, pose: FloatArray, truth: FloatArray) -> tu
     return float(add), float(cKDTree(moved).query(true)[0].mean())
 
 
-def measure_frames(seeds: Sequence[int], network: Network, masks: bool) -> tuple[list[Outcome], list[float]]:
-    """Look for all objects of simulated frames.
+def measure_frames(
+    seeds: Sequence[int], network: Network, masks: bool, models: Sequence[ObjectModel] = ()
+) -> tuple[list[Outcome], list[float]]:
+    """Look for all objects of simulated frames, and for one that is not there.
 
     Args:
         seeds: One table each.
         network: The pose matcher.
         masks: Whether it is told where each object is visible.
+        models: Of objects to put on the tables; empty for objects that are made up.
 
     Returns:
         An outcome for each object that counts, and the scores of what was found of a model that is not there.
@@ -73,28 +77,27 @@ def measure_frames(seeds: Sequence[int], network: Network, masks: bool) -> tuple
     outcomes: list[Outcome] = []
     false: list[float] = []
     for seed in seeds:
-        table = Tabletop(seed)
+        table = Tabletop(seed, models=models)
         shot = table.shoot()
-        absent = Tabletop(seed + 1_000_000, count=2).models[:1]
-        models = [*table.models, *(_renamed(model) for model in absent)]
+        searched = [*table.models, *_absent(seed, table, models)]
         # Doubtful results count too: the score tells how doubtful they are.
         tracking = ObjectTrackingConfig(found=0.0)
-        pipeline = ObjectPipeline(models, ObjectPipelineConfig(searches=0, tracking=tracking), network)
+        pipeline = ObjectPipeline(searched, ObjectPipelineConfig(searches=0, tracking=tracking), network)
         regions = _regions(table.models, shot) if masks else None
         start = time.perf_counter()
         results = pipeline.process(shot.frame, regions)
-        seconds = (time.perf_counter() - start) / len(models)
+        seconds = (time.perf_counter() - start) / len(searched)
         found = {result.model: result for result in results}
-        false += [found[model.name].score for model in models[len(table.models) :] if model.name in found]
+        false += [found[model.name].score for model in searched[len(table.models) :] if model.name in found]
         outcomes += _outcomes(table.models, shot, found, seconds)
     return outcomes, false
 
 
-def measure_baseline(seeds: Sequence[int]) -> list[Outcome]:
+def measure_baseline(seeds: Sequence[int], models: Sequence[ObjectModel] = ()) -> list[Outcome]:
     """Do the same with given masks by 72 random starts of point-to-plane ICP, the best by fitness: the floor."""
     outcomes: list[Outcome] = []
     for seed in seeds:
-        table = Tabletop(seed)
+        table = Tabletop(seed, models=models)
         shot = table.shoot()
         found = {}
         start = time.perf_counter()
@@ -125,7 +128,11 @@ class TrackingFigures(NamedTuple):
 
 
 def measure_tracking(
-    seed: int, network: Network, frames: int = 300, hidden: tuple[int, int] = (0, 0)
+    seed: int,
+    network: Network,
+    frames: int = 300,
+    hidden: tuple[int, int] = (0, 0),
+    models: Sequence[ObjectModel] = (),
 ) -> TrackingFigures:
     """Follow the best visible object while the camera is held by hand.
 
@@ -135,8 +142,9 @@ def measure_tracking(
         frames: At 30 Hz.
         hidden: First frame in which the whole image is covered by a hand's breadth of something near, and the first in
             which it is not.
+        models: Of objects to put on the table; empty for objects that are made up.
     """
-    table = Tabletop(seed)
+    table = Tabletop(seed, models=models)
     first = table.shoot()
     chosen = int(np.argmax(first.visible * (first.masks.sum((1, 2)) > _LEAST_PX)))
     model = table.models[chosen]
@@ -202,7 +210,10 @@ def _baseline(model: ObjectModel, shot: TabletopFrame, mask: npt.NDArray[np.bool
     return aligned.camera_from_object[np.minimum(gaps, 0.02 * model.diameter).mean(1).argmin()]
 
 
-def _renamed(model: ObjectModel) -> ObjectModel:
-    from dataclasses import replace
-
-    return replace(model, name=f"absent_{model.name}")
+def _absent(seed: int, table: Tabletop, models: Sequence[ObjectModel]) -> list[ObjectModel]:
+    """Return a model of an object that is not on a table, if there is one."""
+    if not models:
+        return [replace(model, name=f"absent_{model.name}") for model in Tabletop(seed + 1_000_000, count=2).models[:1]]
+    there = {model.name for model in table.models}
+    others = [model for model in models if model.name not in there]
+    return others[seed % len(others) :][:1] if others else []

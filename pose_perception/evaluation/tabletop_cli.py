@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,16 @@ def add_objects(actions: Any) -> None:
     parser.add_argument("--videos", type=int, default=3, help="tables that are filmed (%(default)s)")
     parser.add_argument("--frames", type=int, default=300, help="of each video, at 30 Hz (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the first table (%(default)s)")
+    parser.add_argument(
+        "--models",
+        nargs="+",
+        type=Path,
+        metavar="PATH",
+        help="meshes, *.object.yaml or folders of them, of the objects on the tables (objects that are made up)",
+    )
+    parser.add_argument(
+        "--mesh-scale", type=float, default=1.0, help="makes metres of the unit of meshes (%(default)s)"
+    )
     parser.add_argument("--device", choices=("auto", "cuda", "cpu"), default="auto", help="where networks run")
     parser.set_defaults(run=run_objects)
 
@@ -35,24 +46,27 @@ def run_objects(args: argparse.Namespace) -> int:
 
     Raises:
         PosePerceptionError: the network cannot be loaded.
+        InvalidInputError: a mesh cannot be used.
     """
     from pose_perception.evaluation.tabletop import measure_baseline, measure_frames, measure_tracking
     from pose_perception.networks.runtime import load_network
+    from pose_perception.objects.library import read_models
 
     network = load_network("pose_matcher", args.device)
     network.warm_up()
+    models = read_models(args.models, args.mesh_scale) if args.models else []
     seeds = range(args.seed, args.seed + args.tables)
-    rows = [("baseline, with masks", _figures(measure_baseline(seeds)))]
+    rows = [("baseline, with masks", _figures(measure_baseline(seeds, models)))]
     for masks in (True, False):
-        outcomes, false = measure_frames(seeds, network, masks)
+        outcomes, false = measure_frames(seeds, network, masks, models)
         what = "with masks" if masks else "without masks"
         rows.append((what, _figures(outcomes)))
         rows += [(f"  says {a:.1f} to {b:.1f}", text) for a, b, text in _reliability(outcomes)]
         if not masks:
-            rows.append(("  absent, score above 0.5", f"{sum(score > 0.5 for score in false)} of {args.tables}"))
+            rows.append(("  absent, score above 0.5", f"{sum(score > 0.5 for score in false)} of {len(false)}"))
     for seed in range(args.seed + 10_000, args.seed + 10_000 + args.videos):
-        rows.append((f"video {seed}", _tracking(measure_tracking(seed, network, args.frames))))
-        hidden = measure_tracking(seed, network, min(args.frames, 120), _HIDDEN)
+        rows.append((f"video {seed}", _tracking(measure_tracking(seed, network, args.frames, models=models))))
+        hidden = measure_tracking(seed, network, min(args.frames, 120), _HIDDEN, models)
         rows.append(("  hidden for 1 s", f"right again after {hidden.again_s:.2f} s"))
     print("\n".join(format_table(rows)))
     return 0

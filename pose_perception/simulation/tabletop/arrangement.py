@@ -23,7 +23,7 @@ class Thing(NamedTuple):
     """A kind of object.
 
     Attributes:
-        surface: Coloured, in its own frame, whose origin is the middle of its bounding box.
+        surface: Coloured, in its own frame.
         symmetries: Rotations that leave the shape as it is, shape (S, 3, 3), the identity first.
         tells_sides: Whether its picture tells apart what the shape does not.
     """
@@ -31,6 +31,12 @@ class Thing(NamedTuple):
     surface: Surface
     symmetries: FloatArray
     tells_sides: bool
+
+    @property
+    def center(self) -> FloatArray:
+        """Middle of the bounding box in the frame of the surface, shape (3,), metres."""
+        vertices = self.surface.vertices
+        return (vertices.min(axis=0) + vertices.max(axis=0)).astype(np.float64) / 2
 
     @property
     def radius(self) -> float:
@@ -68,7 +74,7 @@ def arrange(things: list[Thing], rng: np.random.Generator, spread_m: float) -> l
             if all(np.linalg.norm(at - other) > 0.75 * (reach + size) for other, size in taken):
                 pose = np.eye(4)
                 pose[:3, :3] = rotation
-                pose[:3, 3] = [*at, -vertices[:, 2].min() + 5e-4]
+                pose[:3, 3] = [*(at - (rotation @ thing.center)[:2]), -vertices[:, 2].min() + 5e-4]
                 poses.append(pose)
                 taken.append((at, reach))
                 break

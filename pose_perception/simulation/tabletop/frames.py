@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import cv2
@@ -14,6 +15,7 @@ from pose_perception.datatypes import CameraIntrinsics, FloatArray, RgbdFrame
 from pose_perception.objects.crops import Observation, crop_intrinsics
 from pose_perception.objects.model import ObjectModel, make_model
 from pose_perception.objects.raycasting import RaycastingRenderer
+from pose_perception.objects.surface import Surface, halvings
 from pose_perception.simulation.sensor import Sensor, SensorConfig
 from pose_perception.simulation.tabletop.arrangement import Thing, arrange, look_at_table, make_thing
 from pose_perception.simulation.tabletop.scene import Placed, TabletopScene, View, random_light
@@ -54,23 +56,33 @@ class TabletopFrame(NamedTuple):
 
 
 class Tabletop:
-    """Random objects on a random table.
+    """Objects on a random table.
 
     Args:
         seed: Of everything.
         count: How many objects to try to put there.
         spread_m: Radius of the area in which they stand, metres.
+        models: Of what is drawn which objects are there, each once; empty for objects that are made up.
     """
 
-    def __init__(self, seed: int, count: int = 7, spread_m: float = _SPREAD_M) -> None:
+    def __init__(
+        self, seed: int, count: int = 7, spread_m: float = _SPREAD_M, models: Sequence[ObjectModel] = ()
+    ) -> None:
         self._rng = np.random.default_rng((seed, 77))
-        things = [make_thing(random_shape(self._rng), self._rng) for _ in range(count)]
-        poses = arrange(things, self._rng, spread_m)
-        there = [(thing, pose) for thing, pose in zip(things, poses, strict=True) if pose is not None]
-        self.things = [thing for thing, _ in there]
         scans = np.random.default_rng((seed, 78))
-        self.models = [_model(thing, f"thing_{i}", scans) for i, thing in enumerate(self.things)]
-        self.world_from_objects = np.stack([pose for _, pose in there])
+        drawn = [models[i] for i in self._rng.permutation(len(models))[:count]]
+        if drawn:
+            things = [Thing(_unlike(model.surface, scans), np.eye(3)[None], True) for model in drawn]
+        else:
+            things = [make_thing(random_shape(self._rng), self._rng) for _ in range(count)]
+        poses = arrange(things, self._rng, spread_m)
+        there = [i for i, pose in enumerate(poses) if pose is not None]
+        self.things = [things[i] for i in there]
+        if drawn:
+            self.models = [drawn[i] for i in there]
+        else:
+            self.models = [_model(thing, f"thing_{i}", scans) for i, thing in enumerate(self.things)]
+        self.world_from_objects = np.stack([poses[i] for i in there])
         self.camera_from_world = look_at_table(self._rng, spread_m)
         self._light = random_light(self._rng)
         self._room_seed = int(self._rng.integers(2**31))
@@ -122,9 +134,9 @@ class Tabletop:
         """Return which share of each object alone is seen; what is outside of the image counts as hidden."""
         shares = np.zeros(len(poses))
         for i, (pose, thing) in enumerate(zip(poses, self.things, strict=True)):
-            if pose[2, 3] < thing.radius + 0.05:
+            if (pose[:3, :3] @ thing.center + pose[:3, 3])[2] < thing.radius + 0.05:
                 continue
-            crop = crop_intrinsics(pose[None], np.zeros(3), thing.radius, _INTRINSICS, 1.1, 64)
+            crop = crop_intrinsics(pose[None], thing.center, thing.radius, _INTRINSICS, 1.1, 64)
             alone = RaycastingRenderer(thing.surface).render(pose[None], crop, 64, color=False).mask.sum()
             # Pixels of the crop are larger or smaller than those of the image.
             whole = alone * (CAMERA.fx / crop[0, 0]) * (CAMERA.fy / crop[0, 1])
@@ -137,12 +149,25 @@ def _model(thing: Thing, name: str, rng: np.random.Generator) -> ObjectModel:
     import trimesh
     from PIL import Image
 
-    surface = thing.surface
-    corners = surface.vertices[surface.faces].reshape(-1, 3) * rng.normal(1, _SCAN_SCALE, 3).astype(np.float32)
-    texture = cv2.GaussianBlur(surface.texture[0], (0, 0), rng.uniform(0.3, _SCAN_BLUR_PX)).astype(np.float32) / 255
-    gain = rng.uniform(*_SCAN_GAIN) * rng.normal(1, _SCAN_TINT, 3)
-    texture = np.clip(texture ** rng.uniform(*_SCAN_GAMMA) * gain + rng.uniform(0, _SCAN_HAZE), 0, 1)
-    material = trimesh.visual.material.SimpleMaterial(image=Image.fromarray(np.uint8(np.round(255 * texture))))
+    surface = _unlike(thing.surface, rng)
+    material = trimesh.visual.material.SimpleMaterial(image=Image.fromarray(surface.texture[0]))
     visual = trimesh.visual.TextureVisuals(uv=surface.uvs.reshape(-1, 2), material=material)
+    corners = surface.vertices[surface.faces].reshape(-1, 3)
     faces = np.arange(len(corners)).reshape(-1, 3)
     return make_model(trimesh.Trimesh(corners, faces, visual=visual, process=False), name)
+
+
+def _unlike(surface: Surface, rng: np.random.Generator) -> Surface:
+    """Return a surface as far from another one as a scan is from the thing: in size, sharpness and colours."""
+    vertices = surface.vertices * rng.normal(1, _SCAN_SCALE, 3).astype(np.float32)
+    blur, gain = rng.uniform(0.3, _SCAN_BLUR_PX), rng.uniform(*_SCAN_GAIN) * rng.normal(1, _SCAN_TINT, 3)
+    gamma, haze = rng.uniform(*_SCAN_GAMMA), rng.uniform(0, _SCAN_HAZE)
+
+    def seen(colors: FloatArray) -> FloatArray:
+        return np.clip(colors**gamma * gain + haze, 0, 1)
+
+    if surface.uvs is not None:
+        texture = seen(cv2.GaussianBlur(surface.texture[0], (0, 0), blur).astype(np.float32) / 255)
+        return replace(surface, vertices=vertices, texture=halvings(np.uint8(np.round(255 * texture))))
+    colors = None if surface.colors is None else np.float32(seen(surface.colors))
+    return replace(surface, vertices=vertices, colors=colors)
