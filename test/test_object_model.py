@@ -209,3 +209,18 @@ def test_points_are_spread_evenly_over_the_surface() -> None:
         on = side == axis
         outward = np.sign(model.points[on, axis]) * model.normals[on, axis]
         assert outward.min() > 0.999
+
+
+def test_silhouettes_are_those_of_convex_shapes_or_less() -> None:
+    ball = make_model(trimesh.creation.icosphere(4, radius=0.05), "ball")
+    assert ball.silhouette_m2 == pytest.approx(np.pi * 0.05**2, rel=0.02)
+    box = make_model(trimesh.creation.box((0.3, 0.1, 0.02)), "box")
+    assert box.silhouette_m2 == pytest.approx((0.3 * 0.1 + 0.3 * 0.02 + 0.1 * 0.02) / 2, rel=0.03)
+    # A cup is as large as if it were full; a frame is seen through.
+    cup = make_model(trimesh.creation.annulus(0.045, 0.05, 0.1), "cup")
+    full = make_model(trimesh.creation.cylinder(0.05, 0.1), "full")
+    assert cup.silhouette_m2 == pytest.approx(full.silhouette_m2, rel=0.05)
+    card = make_model(
+        trimesh.Trimesh([[0, 0, 0], [0.2, 0, 0], [0.2, 0.1, 0], [0, 0.1, 0]], [[0, 1, 2], [0, 2, 3]]), "card"
+    )
+    assert card.silhouette_m2 == pytest.approx(0.2 * 0.1 / 2)

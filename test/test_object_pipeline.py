@@ -171,6 +171,16 @@ def test_object_that_is_not_there_is_not_claimed(network: Network, ball: ObjectM
     assert pipeline.process(_frame(left, 0.1)) == []
 
 
+def test_small_thing_far_away_is_found_without_a_mask(network: Network) -> None:
+    die = make_model(painted_box((0.034, 0.026, 0.02)), "die")
+    far = _pose(0.1)
+    far[2, 3] = 1.4
+    seen = photograph(RaycastingRenderer(die.surface), far, wall_m=1.9)
+    assert np.count_nonzero(seen.depth < 1.7) < 270  # 9 pixels make one sample
+    (found,) = ObjectPipeline([die], ObjectPipelineConfig(device="cpu"), network).process(_frame(seen))
+    assert np.linalg.norm(found.camera_from_object[:3, 3] - far[:3, 3]) < 0.1 * die.diameter
+
+
 def test_two_objects_of_one_model_keep_their_names(network: Network, box: ObjectModel) -> None:
     renderer = RaycastingRenderer(box.surface)
     one, other = photograph(renderer, LEFT), photograph(renderer, RIGHT)

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import trimesh
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from object_scenes import tabletop
 
 from pose_perception.datatypes import CameraIntrinsics, RgbdFrame
+from pose_perception.objects.model import make_model
 from pose_perception.objects.palette import palette_of
 from pose_perception.objects.segmentation import Scene, SegmentationConfig
 
@@ -56,7 +58,7 @@ def test_most_objects_are_among_the_first_places_in_any_light(light: tuple[float
             if visible < 0.5:
                 continue
             middle = pose[:3, :3] @ model.center + pose[:3, 3]
-            places = scene.places(palette_of(model), model.radius)
+            places = scene.places(palette_of(model), model)
             assert all(0 <= place.worth <= 1 + 1e-6 for place in places)
             near = [np.linalg.norm(place.middle - middle) < model.radius for place in places]
             ranks.append(near.index(True) if any(near) else np.inf)
@@ -100,16 +102,12 @@ def test_picture_without_depth_has_no_places(value: float) -> None:
     camera = CameraIntrinsics(160, 120, 150.0, 150.0, 80.0, 60.0)
     frame = RgbdFrame(np.zeros((120, 160, 3), np.uint8), np.full((120, 160), value, np.float32), camera)
     scene = Scene(frame, SegmentationConfig(), 0.2)
-    assert scene.places(palette_of(table.models[0]), 0.1) == []
-    assert len(scene.points_near(np.array([0, 0, 1.0]), 0.5)) == 0
+    assert scene.places(palette_of(table.models[0]), table.models[0]) == []
+    assert not scene.standing(frame.depth).any()
 
 
 def test_colours_choose_between_things_of_one_size() -> None:
     # Two plates of depth before nothing, one red, one blue: the red model is looked for at the red one first.
-    import trimesh
-
-    from pose_perception.objects.model import make_model
-
     box = trimesh.creation.box((0.1, 0.1, 0.02))
     box.visual.face_colors = np.tile([[200, 20, 20, 255]], (12, 1))
     camera = CameraIntrinsics(320, 240, 300.0, 300.0, 160.0, 120.0)
@@ -118,8 +116,20 @@ def test_colours_choose_between_things_of_one_size() -> None:
     color[80:130, 60:110], color[80:130, 210:260] = (30, 30, 190), (190, 30, 30)
     scene = Scene(RgbdFrame(color, depth, camera), SegmentationConfig(), 0.3)
     model = make_model(box, "plate")
-    first = scene.places(palette_of(model), model.radius)[0]
+    first = scene.places(palette_of(model), model)[0]
     assert first.middle[0] == pytest.approx((235 - 160) / 300 * 0.6, abs=0.03)
+
+
+def test_a_thin_thing_is_not_looked_for_on_large_ones_of_its_colour_first() -> None:
+    # A rod lies beside a large block, both grey like the rod's model.
+    rod = make_model(trimesh.creation.box((0.12, 0.015, 0.015)), "rod")
+    camera = CameraIntrinsics(320, 240, 300.0, 300.0, 160.0, 120.0)
+    depth, color = np.zeros((240, 320), np.float32), np.full((240, 320, 3), 150, np.uint8)
+    depth[60:180, 40:170] = 0.6
+    depth[100:108, 230:290] = 0.6
+    scene = Scene(RgbdFrame(color, depth, camera), SegmentationConfig(plane_size=20.0), 0.3)
+    first = scene.places(palette_of(rod), rod)[0]
+    assert first.middle[0] == pytest.approx((260 - 160) / 300 * 0.6, abs=0.03)
 
 
 def test_what_stands_is_told_for_every_pixel() -> None:

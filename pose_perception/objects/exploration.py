@@ -32,9 +32,10 @@ def explore(
         seen: The image, of which is known what lies on no plane.
     """
     model, config = searched.model, registration.config
+    assert seen.standing is not None
     proposals: list[tuple[Rough, float]] = []
-    for place in scene.places(palette, model.radius):
-        points = scene.points_near(place.middle, REACH * model.radius)
+    for place in scene.places(palette, model):
+        points = points_around(seen.standing, seen.intrinsics, place.middle, REACH * model.radius)
         rough = registration.propose(searched, seen, points, None)
         if rough is not None:
             proposals.append((rough, place.worth))

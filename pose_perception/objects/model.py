@@ -5,6 +5,7 @@ The pose of an object is always that of the mesh's own frame, wherever its origi
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -79,6 +80,22 @@ class ObjectModel:
         cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
         area = np.linalg.norm(cross, axis=1).sum() / 2
         return _volume(self.surface) < _SHEET * area * self.radius
+
+    @cached_property
+    def silhouette_m2(self) -> float:
+        """Mean area of its outline from all around, square metres: a quarter of its surface, if that is convex.
+
+        (Cauchy's formula.) A surface with hollows is larger than its convex hull, one with gaps is smaller.
+        """
+        from scipy.spatial import ConvexHull, QhullError
+
+        corners = self.surface.vertices[self.surface.faces].astype(np.float64)
+        cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        area = float(np.linalg.norm(cross, axis=1).sum() / 2)
+        area *= 2 if self.is_sheet else 1  # the other side is no part of the mesh
+        with suppress(QhullError):  # a flat object has no hull
+            area = min(area, float(ConvexHull(self.points).area))
+        return area / 4
 
     @cached_property
     def diameter(self) -> float:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from pose_perception.config import Config, option
 from pose_perception.datatypes import FloatArray, RgbdFrame
+from pose_perception.objects.model import ObjectModel
 from pose_perception.objects.palette import Palette, color_bins, one_hot
 
 _TRIES = 200
@@ -21,8 +22,8 @@ _FAILURES = 5
 _PLANE_POINTS = 4000
 # Possible places that are looked at, and samples around them.
 _TRIED, _AROUND = 1200, 2500
-# What is seen of a thing has at least this area, over that of a disc of its radius.
-_LEAST_SHARE = 1 / 6
+# What is seen of a thing has at least this area over the mean of its outlines, and at most that.
+_LEAST_SHARE, _MOST_SHARE = 0.3, 1.5
 # Up to so many radii away from a thing on its own there is little else; how much that counts.
 _SHELL, _ALONE = 1.4, 0.9
 # What places are worth that have none of the colours of the model: light may be stranger than expected.
@@ -170,13 +171,14 @@ class Scene:
         total[1:, 1:] = bins.cumsum(0).cumsum(1)
         return total
 
-    def places(self, palette: Palette, radius: float) -> list[Place]:
+    def places(self, palette: Palette, model: ObjectModel) -> list[Place]:
         """Return where a model may be, the likeliest first.
 
         Args:
             palette: Colours of the model.
-            radius: Of the model, metres.
+            model: What to look for.
         """
+        radius = model.radius
         rows, columns = self.free.shape
         v, u = self._samples[:, :_TRIED]
         cloud = self.points[v, u]
@@ -187,7 +189,7 @@ class Scene:
         local = total[bottom, right] - total[top, right] - total[bottom, left] + total[top, left]
         count = local.sum(1)
         alike = np.minimum(local / np.maximum(count, 1)[:, None], palette.shares).sum(1)
-        worth = (_COLORLESS + (1 - _COLORLESS) * alike) * self._detached(radius)
+        worth = (_COLORLESS + (1 - _COLORLESS) * alike) * self._detached(radius, model.silhouette_m2)
         found: list[Place] = []
         left_over = np.ones(len(cloud), np.bool_)
         while left_over.any() and len(found) < self._config.places:
@@ -199,16 +201,16 @@ class Scene:
             left_over &= gap > 0.9 * radius
         return found
 
-    def _detached(self, radius: float) -> npt.NDArray[np.float32]:
+    def _detached(self, radius: float, area: float) -> npt.NDArray[np.float32]:
         """Return how much the surroundings of possible places are those of a thing on its own, shape (P,), 0 to 1.
 
-        What lies within its radius has some area, and little is around it.
+        What lies within its radius has about the area of its outline, and little is around it.
         """
         areas, squares = self._surroundings
-        inside = (squares < radius**2) @ areas
-        with_shell = (squares < (_SHELL * radius) ** 2) @ areas
-        size = np.minimum(inside / (_LEAST_SHARE * np.pi * radius**2), 1)
-        return size * (1 - _ALONE + _ALONE * inside / np.maximum(with_shell, 1e-12))
+        inside = np.maximum((squares < radius**2) @ areas, 1e-12)
+        with_shell = np.maximum((squares < (_SHELL * radius) ** 2) @ areas, 1e-12)
+        size = np.minimum(inside / (_LEAST_SHARE * area), 1) * np.minimum(_MOST_SHARE * area / inside, 1)
+        return size * (1 - _ALONE + _ALONE * inside / with_shell)
 
     def standing(self, depth: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return depth of the frame, shape (H, W), metres, with 0 where nothing is looked for: on planes, far away."""
@@ -217,11 +219,6 @@ class Scene:
             for size, least in zip(depth.shape, self.free.shape, strict=True)
         )
         return np.where(self.free[row[:, None], column], depth, np.float32(0))
-
-    def points_near(self, middle: FloatArray, radius: float) -> FloatArray:
-        """Return what stands out from planes within a sphere, shape (M, 3), metres."""
-        cloud = self.points[self.free]
-        return cloud[np.linalg.norm(cloud - middle, axis=1) < radius]
 
 
 class Place(NamedTuple):
