@@ -48,6 +48,21 @@ def explore(
     return found
 
 
+def search_at(
+    registration: Registration, searched: SearchedModel, seen: Observation, middle: FloatArray
+) -> Candidates | None:
+    """Return the candidates at one place, which an object is known to be at; None when too little is measured there.
+
+    Args:
+        registration: Finds poses at one place.
+        searched: What is there.
+        seen: As for `explore`.
+        middle: Of the object, camera frame, shape (3,), metres.
+    """
+    points = _points_of(seen, middle, REACH * searched.model.radius)
+    return registration.register(searched, seen, points, None)
+
+
 def _points_of(seen: Observation, middle: FloatArray, radius: float) -> FloatArray:
     """Return what lies on no plane within a sphere, or all that was measured there when that is too little."""
     assert seen.standing is not None

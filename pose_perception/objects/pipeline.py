@@ -7,30 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from pose_perception.config import Config, option
 from pose_perception.datatypes import FloatArray, RgbdFrame, TrackingState
 from pose_perception.errors import ConfigurationError, InvalidInputError
 from pose_perception.networks.runtime import Network, load_network
-from pose_perception.objects.candidates import Candidates
-from pose_perception.objects.crops import Observation, middles
+from pose_perception.objects.crops import Observation
 from pose_perception.objects.datatypes import ObjectPose, ObjectRegion
-from pose_perception.objects.exploration import explore
+from pose_perception.objects.finding import Found, ObjectFinder
 from pose_perception.objects.model import ObjectModel
 from pose_perception.objects.overlap import overlap
-from pose_perception.objects.palette import Palette, palette_of
-from pose_perception.objects.registration import (
-    LEAST_POINTS,
-    REACH,
-    Registration,
-    RegistrationConfig,
-    SearchedModel,
-    masked_points,
-    points_around,
-)
-from pose_perception.objects.scoring import Doubt, about_origin, covariance, doubt_of, probability
-from pose_perception.objects.segmentation import Scene, SegmentationConfig
+from pose_perception.objects.registration import RegistrationConfig
+from pose_perception.objects.scoring import about_origin
+from pose_perception.objects.segmentation import SegmentationConfig
 from pose_perception.objects.symmetry import turned_equal
 from pose_perception.objects.tracking import ObjectTrack, ObjectTrackingConfig, word
 
@@ -50,22 +39,14 @@ class ObjectPipelineConfig(Config):
     )
     pause_s: float = option(
         2.0,
-        "After how long a model that was not found is searched for again, seconds; one that was just lost at once.",
+        "After how long a model that was not found is searched for again, and one of which it is open how it is turned, "
+        "seconds; one that was just lost at once.",
         minimum=0.0,
         maximum=3600.0,
     )
     registration: RegistrationConfig = field(default_factory=RegistrationConfig)
     segmentation: SegmentationConfig = field(default_factory=SegmentationConfig)
     tracking: ObjectTrackingConfig = field(default_factory=ObjectTrackingConfig)
-
-
-@dataclass(frozen=True)
-class _Found:
-    searched: SearchedModel
-    pose: FloatArray
-    score: float
-    covariance: FloatArray
-    doubt: Doubt
 
 
 class ObjectPipeline:
@@ -89,11 +70,7 @@ class ObjectPipeline:
         if not names or len(set(names)) != len(names):
             raise ConfigurationError(f"models need different names, got {', '.join(names) or 'none'}")
         network = network or load_network("pose_matcher", self.config.device, self.config.precision)
-        self._registration = Registration(network, self.config.registration)
-        turns = self.config.registration.turns
-        self._searched = {model.name: SearchedModel(model, network.device, turns) for model in models}
-        self._palettes: dict[str, Palette] = {model.name: palette_of(model) for model in models}
-        self._largest = max(model.diameter for model in models)
+        self._finder = ObjectFinder(models, self.config.registration, self.config.segmentation, network)
         self._tracks: list[ObjectTrack] = []
         self._numbers = {name: itertools.count(1) for name in names}
         self._tried_ns: dict[str, int] = {}  # when each model was last searched for
@@ -102,9 +79,7 @@ class ObjectPipeline:
 
     def warm_up(self) -> None:
         """Prepare everything once, so that the first images take no longer than the others."""
-        self._registration.warm_up()
-        for searched in self._searched.values():
-            _ = searched.orientations, searched.pairs
+        self._finder.warm_up()
 
     def reset(self) -> list[ObjectPose]:
         """Forget all objects, as for the first frame of another video; returns them as lost."""
@@ -134,13 +109,15 @@ class ObjectPipeline:
         # Time that goes back: a recording starts anew.
         lost = self.reset() if frame.stamp_ns < self._last_ns else []
         self._last_ns = frame.stamp_ns
-        self._check(regions or (), depth)
+        self._finder.check(regions or (), depth)
         self._follow(frame, seen)
         if regions is not None:
-            found = self._look_in_regions(regions, seen, depth)
+            found = self._finder.in_regions(regions, self._unsure(), seen)
         else:
             wanted = self._missing(frame.stamp_ns)
-            found = self._look_around(wanted, frame, seen) if wanted else []
+            found = self._finder.anywhere(wanted, frame, seen) if wanted else []
+        if not found:
+            self._settle(frame, seen)
         poses = lost + self._take(found, frame, seen)
         poses += [self._result(track) for track in self._tracks]
         self._lost_ns.update({t.model.name: frame.stamp_ns for t in self._tracks if t.state is TrackingState.LOST})
@@ -151,7 +128,7 @@ class ObjectPipeline:
         """Refine every known object from where it is expected."""
         for track in self._tracks:
             predicted = track.predict(frame.stamp_ns, frame.fixed_from_camera)
-            found = self._refine_one(self._searched[track.model.name], predicted, track.doubt, seen)
+            found = self._finder.near(track.model.name, predicted, track.doubt, seen)
             if found is not None and found.score >= self.config.tracking.kept:
                 track.update(found.pose, found.score, found.covariance, frame.stamp_ns, frame.fixed_from_camera)
             else:
@@ -165,21 +142,11 @@ class ObjectPipeline:
             if any(self._overlap(track.model, track.pose, other, seen) for other in tracked[:i]):
                 track.state = TrackingState.LOST
 
-    def _refine_one(self, searched: SearchedModel, pose: FloatArray, doubt: Doubt, seen: Observation) -> _Found | None:
-        model = searched.model
-        middle = middles(pose[None], model.center)[0]
-        if middle[2] < model.radius:
-            return None
-        points = points_around(seen.depth, seen.intrinsics, middle, REACH * model.radius)
-        if len(points) < LEAST_POINTS:
-            return None
-        return self._judge(searched, self._registration.follow(searched, seen, pose, points), doubt)
-
     def _unsure(self) -> list[str]:
         """Return the models of which not all instances are seen beyond doubt."""
         below = self.config.tracking.searched_below
         sure = [t.model.name for t in self._tracks if t.state is TrackingState.TRACKED and t.score >= below]
-        return [name for name in self._searched if sure.count(name) < self.config.instances]
+        return [name for name in self._finder.searched if sure.count(name) < self.config.instances]
 
     def _missing(self, stamp_ns: int) -> list[str]:
         """Return the models to search for in this frame: those that were just lost first, then others in turns."""
@@ -197,52 +164,21 @@ class ObjectPipeline:
         self._tried_ns.update(dict.fromkeys(chosen, stamp_ns))
         return chosen
 
-    def _check(self, regions: Sequence[ObjectRegion], depth: npt.NDArray[np.float32]) -> None:
-        for region in regions:
-            if region.mask.shape != depth.shape:
-                raise InvalidInputError(f"a mask has shape {region.mask.shape}, the image {depth.shape}")
-            if region.model is not None and region.model not in self._searched:
-                raise InvalidInputError(f"a region shows {region.model!r}; known are {', '.join(self._searched)}")
+    def _settle(self, frame: RgbdFrame, seen: Observation) -> None:
+        """Search again for one object where it is, if a search has left open how it is turned."""
+        open_tracks = [track for track in self._tracks if track.is_to_be_settled(self.config.pause_s)]
+        if not open_tracks:
+            return
+        track = min(open_tracks, key=lambda track: track.searched_ns)
+        track.note_search()
+        again = self._finder.again(track.model.name, track.pose, frame, seen)
+        if again is None:
+            return
+        track.doubt, one = again.doubt, again.better
+        if one is not None and one.score >= self.config.tracking.found:
+            track.update(one.pose, one.score, one.covariance, frame.stamp_ns, frame.fixed_from_camera, one.doubt)
 
-    def _look_in_regions(
-        self, regions: Sequence[ObjectRegion], seen: Observation, depth: npt.NDArray[np.float32]
-    ) -> list[_Found]:
-        found, wanted = [], self._unsure()
-        for region in regions:
-            names = [region.model] if region.model is not None else wanted
-            mask = Observation(seen.image, region.mask.astype(np.float32), seen.intrinsics)
-            best: _Found | None = None
-            for name in names:
-                if name not in wanted:
-                    continue
-                searched = self._searched[name]
-                points = masked_points(region.mask, depth, seen.intrinsics, searched.model.radius)
-                candidates = self._registration.register(searched, seen, points, mask)
-                one = None if candidates is None else self._judge(searched, candidates)
-                if one is not None and (best is None or one.score > best.score):
-                    best = one
-            if best is not None:
-                found.append(best)
-        return found
-
-    def _look_around(self, wanted: Sequence[str], frame: RgbdFrame, seen: Observation) -> list[_Found]:
-        scene = Scene(frame, self.config.segmentation, self._largest)
-        seen = seen.with_standing(scene.standing(seen.depth))
-        found: list[_Found] = []
-        for name in wanted:
-            searched = self._searched[name]
-            every = explore(self._registration, searched, self._palettes[name], scene, seen)
-            found += [self._judge(searched, candidates) for candidates in every]
-        return found
-
-    @staticmethod
-    def _judge(searched: SearchedModel, candidates: Candidates, doubt: Doubt | None = None) -> _Found:
-        """Judge the first of candidates; with the doubt that a track has, or that of these."""
-        model, pose = searched.model, candidates.camera_from_object[0]
-        doubt = doubt or doubt_of(candidates, model)
-        return _Found(searched, pose, probability(candidates, model), covariance(candidates, model, doubt), doubt)
-
-    def _take(self, found: list[_Found], frame: RgbdFrame, seen: Observation) -> list[ObjectPose]:
+    def _take(self, found: list[Found], frame: RgbdFrame, seen: Observation) -> list[ObjectPose]:
         """Make tracks of what was found, the surest first, where nothing surer stands; return what had to go for it."""
         gone: list[ObjectPose] = []
         found = [one for one in found if one.score >= self.config.tracking.found]
@@ -280,7 +216,7 @@ class ObjectPipeline:
         return gone
 
     def _overlap(self, model: ObjectModel, pose: FloatArray, track: ObjectTrack, seen: Observation) -> bool:
-        one, other = self._searched[model.name], self._searched[track.model.name]
+        one, other = self._finder.searched[model.name], self._finder.searched[track.model.name]
         return overlap(one, pose, other, track.pose, seen.intrinsics)
 
     def _lost(self, track: ObjectTrack) -> ObjectPose:

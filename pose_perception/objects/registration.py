@@ -178,6 +178,12 @@ class Registration:
         model = searched.model
         return compare(self._network, searched.renderer, poses, model.center, model.radius, seen).accept
 
+    def merits(self, searched: SearchedModel, seen: Observation, poses: FloatArray) -> FloatArray:
+        """Return by what N poses are compared with each other, shape (N,); see `scoring.merit_of`."""
+        model = searched.model
+        judged = compare(self._network, searched.renderer, poses, model.center, model.radius, seen)
+        return merit_of(judged.rank, judged.accept, self._verify(searched, poses, seen, None, _FINE_PX, color=True))
+
     def continued(self, searched: SearchedModel, seen: Observation, poses: FloatArray) -> FloatArray:
         """Return how much goes on beyond the outlines of N hypotheses, shape (N,); see `verification.Evidence`."""
         return self._verify(searched, poses, seen, None, _COARSE_PX, color=False).continued

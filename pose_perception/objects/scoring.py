@@ -27,6 +27,8 @@ _DEPENDENCE = 30.0
 _LEAST_SIGMA_M = 0.0015
 # Standard deviations where nothing is known: of shifts in radii, of turns in radians.
 _PRIOR_SHIFT, _PRIOR_TURN = 1.0, 1.8
+# What a search must have agreed upon to be settled, and the largest standard deviation of turns then, radians.
+_AGREED, _TURN_OPEN = 0.8, float(np.deg2rad(10.0))
 # Candidates whose points are on average within so many diameters of each other say the same.
 _ONE = 0.1
 
@@ -83,10 +85,16 @@ def _logistic(values: FloatArray, weights: tuple[float, ...]) -> float:
     return float(1 / (1 + np.exp(-(values @ np.array(weights[:-1]) + weights[-1]))))
 
 
-def agreeing(candidates: Candidates, model: ObjectModel) -> float:
-    """Return the share of candidates, by merit, that are the first one or equal to it by symmetry, 0 to 1."""
+def agreeing(candidates: Candidates, model: ObjectModel, pose: FloatArray | None = None) -> float:
+    """Return the share of candidates, by merit, that are a pose or equal to it by symmetry, 0 to 1.
+
+    Args:
+        candidates: Of one search.
+        model: The model.
+        pose: camera_from_object, shape (4, 4); None for the first candidate.
+    """
     points, poses = model.points[::40].T, candidates.camera_from_object
-    equal = poses[0] @ model.symmetries.same
+    equal = (poses[0] if pose is None else pose) @ model.symmetries.same
     at, truly = (p[:, :3, :3] @ points + p[:, :3, 3:] for p in (poses, equal))
     errors = np.linalg.norm(at[:, None] - truly[None], axis=2).mean(2).min(1)
     return float(shares(candidates)[errors < _ONE * model.diameter].sum())
@@ -103,12 +111,18 @@ class Doubt(NamedTuple):
 
     Attributes:
         agreement: See `agreeing`.
-        spread: Second moment of the steps from the first candidate to all of them: shift of the middle, turn about it,
-            in the axes of the object, shape (6, 6), metres and radians.
+        spread: Second moment of the steps from the pose to all candidates: shift of the middle, turn about it, in the
+            axes of the object, shape (6, 6), metres and radians.
     """
 
     agreement: float
     spread: FloatArray
+
+    @property
+    def is_large(self) -> bool:
+        """Whether another search, once more is seen, may well end with another pose."""
+        turn = float(np.sqrt(np.linalg.eigvalsh(self.spread[3:, 3:])[-1]))
+        return self.agreement < _AGREED or turn > _TURN_OPEN
 
     def in_camera(self, pose: FloatArray) -> FloatArray:
         """Return the spread in the axes of the camera for camera_from_object (4, 4), shape (6, 6)."""
@@ -116,17 +130,17 @@ class Doubt(NamedTuple):
         return turn @ self.spread @ turn.T
 
 
-def doubt_of(candidates: Candidates, model: ObjectModel) -> Doubt:
-    """Return what candidates leave open."""
-    poses = candidates.camera_from_object
-    pose, spread = poses[0], np.zeros((6, 6))
+def doubt_of(candidates: Candidates, model: ObjectModel, pose: FloatArray | None = None) -> Doubt:
+    """Return what candidates leave open; arguments as for `agreeing`."""
+    poses, spread = candidates.camera_from_object, np.zeros((6, 6))
+    pose = poses[0] if pose is None else pose
     for weight, other in zip(shares(candidates), poses, strict=True):
         nearest = turned_equal(other, model.symmetries.same, pose)
         turn = Rotation.from_matrix(pose[:3, :3].T @ nearest[:3, :3]).as_rotvec()
         shift = pose[:3, :3].T @ (middles(nearest[None], model.center) - middles(pose[None], model.center))[0]
         step = np.concatenate([shift, turn])
         spread += weight * np.outer(step, step)
-    return Doubt(agreeing(candidates, model), spread)
+    return Doubt(agreeing(candidates, model, pose), spread)
 
 
 def covariance(candidates: Candidates, model: ObjectModel, doubt: Doubt) -> npt.NDArray[np.float64]:

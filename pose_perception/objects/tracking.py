@@ -18,6 +18,8 @@ _VELOCITY_KEPT = 0.7
 _NS = 1e-9
 # Velocities of objects beyond this are errors: metres and radians a second.
 _FASTEST_M_S, _FASTEST_RAD_S = 3.0, 8.0
+# What a search left open may be decided once the object is seen from so far elsewhere.
+_SEEN_ANEW = float(np.cos(np.deg2rad(20.0)))
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ class ObjectTrack:
         score: Last score.
         covariance: Of shifts of its middle and turns about it, shape (6, 6), axes of the camera of its time.
         doubt: What the search that found it left open.
+        searched_ns: When it was last searched for.
+        searched_from: From where it was seen then: to its middle, axes of the object, shape (3,), unit length.
         state: Tracking state.
         velocity: Of its middle, in the camera frame or the fixed one if there is one, shape (3,), m/s.
         turning: Rotation vector per second in that frame, shape (3,).
@@ -66,10 +70,15 @@ class ObjectTrack:
     score: float
     covariance: FloatArray
     doubt: Doubt
+    searched_ns: int = field(init=False)
+    searched_from: FloatArray = field(init=False)
     state: TrackingState = TrackingState.TRACKED
     velocity: FloatArray = field(default_factory=lambda: np.zeros(3))
     turning: FloatArray = field(default_factory=lambda: np.zeros(3))
     moves_in_fixed: bool = False
+
+    def __post_init__(self) -> None:
+        self.note_search()
 
     def predict(self, stamp_ns: int, fixed_from_camera: FloatArray | None) -> FloatArray:
         """Return where the object is expected, camera_from_object with shape (4, 4).
@@ -123,6 +132,8 @@ class ObjectTrack:
         self.pose, self.score, self.covariance = pose, score, covariance
         self.fixed_from_camera, self.stamp_ns, self.seen_ns = fixed_from_camera, stamp_ns, stamp_ns
         self.state = TrackingState.TRACKED
+        if searched is not None:
+            self.note_search()
 
     def miss(self, predicted: FloatArray, stamp_ns: int, fixed_from_camera: FloatArray | None, limit_s: float) -> None:
         """Go on without having been seen.
@@ -152,6 +163,27 @@ class ObjectTrack:
         if self.state is TrackingState.LOST:
             return 0.0
         return float(min(self.score, self.doubt.agreement) * 0.5 ** max(0.0, (self.stamp_ns - self.seen_ns) * _NS))
+
+    def is_to_be_settled(self, pause_s: float) -> bool:
+        """Return whether a search that left something open should be repeated.
+
+        That is so when the object is seen from elsewhere, and from time to time: it may have turned without looking so.
+
+        Args:
+            pause_s: Between searches, seconds.
+        """
+        if self.state is not TrackingState.TRACKED or not self.doubt.is_large:
+            return False
+        is_seen_anew = float(self.searched_from @ self._sight()) < _SEEN_ANEW
+        return is_seen_anew or (self.stamp_ns - self.searched_ns) * _NS >= pause_s
+
+    def note_search(self) -> None:
+        """Remember that it was searched for as it is seen now."""
+        self.searched_ns, self.searched_from = self.stamp_ns, self._sight()
+
+    def _sight(self) -> FloatArray:
+        middle = self.pose[:3, :3] @ self.model.center + self.pose[:3, 3]
+        return self.pose[:3, :3].T @ middle / max(float(np.linalg.norm(middle)), 1e-9)
 
     def _frames(self, fixed_from_camera: FloatArray | None) -> tuple[FloatArray, FloatArray, bool]:
         """Return fixed_from_then, now_from_fixed and True; identities and False when the camera's motion is unknown."""
