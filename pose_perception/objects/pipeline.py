@@ -39,8 +39,8 @@ class ObjectPipelineConfig(Config):
     )
     pause_s: float = option(
         2.0,
-        "After how long a model that was not found is searched for again, and one of which it is open how it is turned, "
-        "seconds; one that was just lost at once.",
+        "After how long a model that was not found, or of which the turn is open, is searched for again, seconds; one "
+        "that was just lost at once.",
         minimum=0.0,
         maximum=3600.0,
     )
