@@ -153,6 +153,20 @@ def test_colours_come_through_files(tmp_path: Path, suffix: str) -> None:
     assert np.allclose(made.color[0, 32, 44] * 255, CYAN, atol=12)
 
 
+@pytest.mark.parametrize(("unit", "scale"), [("", 1.0), ('<unit name="centimeter" meter="0.01"/>', 0.01)])
+def test_collada_has_the_unit_that_it_says_and_colours(tmp_path: Path, unit: str, scale: float) -> None:
+    mesh = _box()
+    mesh.apply_scale(1 / scale)
+    material = trimesh.visual.material.PBRMaterial(baseColorFactor=[*RED, 255])
+    mesh.visual = trimesh.visual.TextureVisuals(uv=np.zeros((len(mesh.vertices), 2)), material=material)
+    text = mesh.export(file_type="dae").decode()
+    (tmp_path / "box.dae").write_text(text.replace("<up_axis>", f"{unit}<up_axis>"))
+    model = load_model(tmp_path / "box.dae")
+    assert np.allclose(model.size, [0.12, 0.08, 0.05], atol=1e-6)
+    made = RaycastingRenderer(model.surface).render(_facing_up()[None], INTRINSICS, 64)
+    assert np.allclose(made.color[0, 32, 32] * 255, RED, atol=12)
+
+
 def test_texture_comes_through_glb(tmp_path: Path) -> None:
     picture = np.zeros((32, 32, 3), np.uint8)
     picture[:16], picture[16:] = RED, BLUE  # red above: v upwards

@@ -72,7 +72,7 @@ def measure_frames(
         models: Of objects to put on the tables; empty for objects that are made up.
 
     Returns:
-        An outcome for each object that counts, and the scores of what was found of a model that is not there.
+        An outcome for each object that counts, and the score of each model that is not there: 0 when it was not found.
     """
     outcomes: list[Outcome] = []
     false: list[float] = []
@@ -88,7 +88,8 @@ def measure_frames(
         results = pipeline.process(shot.frame, regions)
         seconds = (time.perf_counter() - start) / len(searched)
         found = {result.model: result for result in results}
-        false += [found[model.name].score for model in searched[len(table.models) :] if model.name in found]
+        absent = [model.name for model in searched[len(table.models) :]]
+        false += [found[name].score if name in found else 0.0 for name in absent]
         outcomes += _outcomes(table.models, shot, found, seconds)
     return outcomes, false
 

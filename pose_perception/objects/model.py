@@ -119,7 +119,8 @@ def load_model(
     Args:
         path: A file that trimesh reads.
         name: Name of the object; None for that of the file, or of its folder when all files are called alike.
-        scale: Factor that makes metres of its unit (`mesh_scale`).
+        scale: Factor that makes metres of its unit (`mesh_scale`); what the file itself says of its unit (COLLADA, 3MF)
+            counts as well.
         symmetries: What is known of those that change nothing; None to find them.
 
     Raises:
@@ -134,7 +135,7 @@ def load_model(
         mesh = trimesh.load(path, force="mesh", process=False)
     except Exception as error:  # readers of foreign formats raise anything
         raise InvalidInputError(f"{path} cannot be read as a mesh: {error}") from error
-    return make_model(mesh, name or _name_of(path), scale, symmetries)
+    return make_model(mesh, name or _name_of(path), scale * _unit_of(mesh), symmetries)
 
 
 def make_model(
@@ -231,6 +232,13 @@ def _volume(surface: Surface) -> float:
     corners = surface.vertices[surface.faces].astype(np.float64)
     corners -= corners.reshape(-1, 3).mean(0)
     return float(np.einsum("fi,fi->f", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])).sum() / 6)
+
+
+def _unit_of(mesh: trimesh.Trimesh) -> float:
+    """Return the unit that a file says it has, metres; 1 where it says none."""
+    import trimesh
+
+    return 1.0 if mesh.units is None else float(trimesh.units.unit_conversion(mesh.units, "meters"))
 
 
 def _name_of(path: Path) -> str:
