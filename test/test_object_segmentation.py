@@ -120,6 +120,21 @@ def test_colours_choose_between_things_of_one_size() -> None:
     assert first.middle[0] == pytest.approx((235 - 160) / 300 * 0.6, abs=0.03)
 
 
+def test_where_an_object_is_known_another_is_not_looked_for() -> None:
+    plate = make_model(trimesh.creation.box((0.1, 0.1, 0.02)), "plate")
+    camera = CameraIntrinsics(320, 240, 300.0, 300.0, 160.0, 120.0)
+    depth, color = np.zeros((240, 320), np.float32), np.full((240, 320, 3), 150, np.uint8)
+    depth[80:130, 60:110] = depth[80:130, 210:260] = 0.6
+    scene = Scene(RgbdFrame(color, depth, camera), SegmentationConfig(plane_size=20.0), 0.3)
+    known = np.eye(4)
+    known[:3, 3] = (85 - 160) / 300 * 0.6, (105 - 120) / 300 * 0.6, 0.61
+    both = [place.middle[0] for place in scene.places(palette_of(plate), plate)]
+    assert min(both) < -0.05 < 0.05 < max(both)
+    other = [place.middle[0] for place in scene.places(palette_of(plate), plate, [known])]
+    assert other
+    assert min(other) > 0.05
+
+
 def test_a_thin_thing_is_not_looked_for_on_large_ones_of_its_colour_first() -> None:
     # A rod lies beside a large block, both grey like the rod's model.
     rod = make_model(trimesh.creation.box((0.12, 0.015, 0.015)), "rod")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -126,13 +126,23 @@ class ObjectFinder:
                 found.append(best)
         return found
 
-    def anywhere(self, wanted: Sequence[str], frame: RgbdFrame, seen: Observation) -> list[Found]:
-        """Return the wanted models at the likeliest places of the whole image."""
+    def anywhere(
+        self, wanted: Mapping[str, Sequence[FloatArray]], instances: int, frame: RgbdFrame, seen: Observation
+    ) -> list[Found]:
+        """Return models at the likeliest places of the whole image.
+
+        Args:
+            wanted: What to look for by name, with the poses of the objects of each model that are known already.
+            instances: How many objects there may be of each.
+            frame: The frame.
+            seen: The same as it is searched.
+        """
         scene, seen = self._scene(frame, seen)
         found: list[Found] = []
-        for name in wanted:
-            searched = self.searched[name]
-            every = explore(self._registration, searched, self._palettes[name], scene, seen)
+        for name, known in wanted.items():
+            more = max(0, instances - len(known) - 1)
+            searched, palette = self.searched[name], self._palettes[name]
+            every = explore(self._registration, searched, palette, scene, seen, known, more)
             found += [_judge(searched, candidates) for candidates in every]
         return found
 

@@ -115,7 +115,8 @@ class ObjectPipeline:
             found = self._finder.in_regions(regions, self._unsure(), seen)
         else:
             wanted = self._missing(frame.stamp_ns)
-            found = self._finder.anywhere(wanted, frame, seen) if wanted else []
+            known = {name: [t.pose for t in self._sure() if t.model.name == name] for name in wanted}
+            found = self._finder.anywhere(known, self.config.instances, frame, seen) if wanted else []
         if not found:
             self._settle(frame, seen)
         poses = lost + self._take(found, frame, seen)
@@ -142,10 +143,13 @@ class ObjectPipeline:
             if any(self._overlap(track.model, track.pose, other, seen) for other in tracked[:i]):
                 track.state = TrackingState.LOST
 
+    def _sure(self) -> list[ObjectTrack]:
+        below = self.config.tracking.searched_below
+        return [track for track in self._tracks if track.state is TrackingState.TRACKED and track.score >= below]
+
     def _unsure(self) -> list[str]:
         """Return the models of which not all instances are seen beyond doubt."""
-        below = self.config.tracking.searched_below
-        sure = [t.model.name for t in self._tracks if t.state is TrackingState.TRACKED and t.score >= below]
+        sure = [track.model.name for track in self._sure()]
         return [name for name in self._finder.searched if sure.count(name) < self.config.instances]
 
     def _missing(self, stamp_ns: int) -> list[str]:

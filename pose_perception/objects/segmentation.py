@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -28,6 +29,8 @@ _LEAST_SHARE, _MOST_SHARE = 0.3, 1.5
 _SHELL, _ALONE = 1.4, 0.9
 # What places are worth that have none of the colours of the model: light may be stranger than expected.
 _COLORLESS = 0.3
+# Places for each object of a model beyond the first.
+_PLACES_EACH = 2
 # Planes are at least so large, metres, and so much of a disc of their size is there.
 _LEAST_PLANE_M, _LEAST_FILLED = 0.2, 0.2
 # Behind them, farther than noise and nearer than a floor below a table, is at most so much of what is on them; unless
@@ -171,12 +174,16 @@ class Scene:
         total[1:, 1:] = bins.cumsum(0).cumsum(1)
         return total
 
-    def places(self, palette: Palette, model: ObjectModel) -> list[Place]:
+    def places(
+        self, palette: Palette, model: ObjectModel, known: Sequence[FloatArray] = (), more: int = 0
+    ) -> list[Place]:
         """Return where a model may be, the likeliest first.
 
         Args:
             palette: Colours of the model.
             model: What to look for.
+            known: camera_from_object of objects of this model that are known, shape (4, 4) each; others are looked for.
+            more: How many objects of this model to look for besides one.
         """
         radius = model.radius
         rows, columns = self.free.shape
@@ -192,7 +199,10 @@ class Scene:
         worth = (_COLORLESS + (1 - _COLORLESS) * alike) * self._detached(radius, model.silhouette_m2)
         found: list[Place] = []
         left_over = np.ones(len(cloud), np.bool_)
-        while left_over.any() and len(found) < self._config.places:
+        for pose in known:
+            left_over &= ~_inside(cloud, pose, model)
+        most = self._config.places + _PLACES_EACH * more
+        while left_over.any() and len(found) < most:
             i = int(np.argmax(np.where(left_over, worth, -1)))
             if worth[i] < 0.05:
                 break
@@ -231,6 +241,12 @@ class Place(NamedTuple):
 
     middle: FloatArray
     worth: float
+
+
+def _inside(cloud: FloatArray, pose: FloatArray, model: ObjectModel) -> npt.NDArray[np.bool_]:
+    """Return which points, shape (P, 3), lie within the bounding box of a model at a pose, or nearly, shape (P,)."""
+    offset = (cloud - pose[:3, 3]) @ pose[:3, :3] - model.center
+    return (np.abs(offset) < model.size / 2 + _NOISE_M).all(axis=1)
 
 
 def _clip(values: FloatArray, most: int) -> npt.NDArray[np.intp]:
