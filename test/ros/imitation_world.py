@@ -101,6 +101,7 @@ class World:
         self.diagnostics: list[DiagnosticArray] = []
         self.grippers: list[float] = []
         self.begun_s = 0.0
+        self._told_speed = 0.0
         if own_node:
             names = {name.replace("__", "."): value for name, value in values.items()}
             names = {"supervisor.ramp": RAMP_S, "use_sim_time": sim_time, **names}
@@ -197,8 +198,10 @@ class World:
         return condition()
 
     def wait_for_rest(self) -> None:
-        """Wait until the robot stands, as it must soon, and check that the last trajectory ends so."""
+        """Wait until the robot stands, as it must soon, and says so, and check that the last trajectory ends so."""
         assert self.within(0.6, lambda: self.speed < 1e-3), self.speed
+        # What it said before was on its way, and to the node it moves until it says otherwise.
+        assert self.ros.spin_until(lambda: self._told_speed < 1e-3), self._told_speed
         if self.trajectories:
             assert not np.any(self.trajectories[-1].points[-1].velocities)
 
@@ -257,6 +260,7 @@ class World:
         self._clock.publish(ClockMessage(clock=conversions.header_message(self.now_ns(), "").stamp))
 
     def _on_joints(self, message: JointState) -> None:
+        self._told_speed = float(np.abs(message.velocity[: len(self.robot.joints)]).max())
         felt = self.feel(message)
         if felt is not None:
             self._felt.publish(felt)
