@@ -148,7 +148,9 @@ class World:
     def call(self, service: str, value: bool | None = None) -> Any:
         """Call a service of the node and return the answer."""
         kind, request = (Trigger, Trigger.Request()) if value is None else (SetBool, SetBool.Request(data=value))
-        client = self._services.setdefault(service, self._node.create_client(kind, f"/imitation/{service}"))
+        if service not in self._services:
+            self._services[service] = self._node.create_client(kind, f"/imitation/{service}")
+        client = self._services[service]
         assert self.ros.spin_until(client.service_is_ready, 20)
         future = client.call_async(request)
         assert self.ros.spin_until(future.done)
