@@ -24,6 +24,7 @@ from trajectory_msgs.msg import JointTrajectory
 from pose_perception.datatypes import Skeleton
 from pose_perception.human.topology import COCO_17
 from pose_perception.imitation.robot import Robot, load_robot
+from pose_perception.imitation.supervisor import Reason
 from pose_perception.nodes.imitation import ImitationNode
 from pose_perception.nodes.simulated_robot import SimulatedRobotNode
 from pose_perception.ros import conversions
@@ -164,12 +165,16 @@ class World:
         return answers[-1].message
 
     def enable(self) -> None:
-        """Press the switch anew, and enable as soon as the node has heard of everything."""
+        """Enable as soon as the node has heard of everything; press the switch anew where that is asked for."""
         assert self.ros.spin_until(lambda: self._deadman.get_subscription_count() > 0, 20)
+        self.is_pressed = True
 
         def try_it() -> bool:
-            self.press_anew()
-            return self.call("enable", True).success
+            answer = self.call("enable", True)
+            # And not with every try: a release that the node hears of after it has begun would hold the robot.
+            if answer.message == Reason.DEADMAN_NEVER_RELEASED.value:
+                self.press_anew()
+            return answer.success
 
         assert self.ros.spin_until(try_it, 5.0), self.call("enable", True).message
 
