@@ -245,8 +245,12 @@ def test_ten_engagements_begin_where_the_robot_is(world: World) -> None:
     for _ in range(10):
         # Somebody else moves the robot in between.
         elsewhere = world.robot.rest + generator.uniform(-0.15, 0.15, len(world.robot.rest))
-        world.joints.joints.go(elsewhere)
-        assert ros_until(world, lambda q=elsewhere: np.abs(world.q - q).max() < 1e-3 and world.speed < 1e-3)
+
+        def is_there(q: np.ndarray = elsewhere) -> bool:
+            world.joints.joints.go(q)  # until it is there: the last command may still be on its way to the robot
+            return np.abs(world.q - q).max() < 1e-3 and world.speed < 1e-3
+
+        assert ros_until(world, is_there)
         count = len(world.trajectories)
         world.enable()
         assert ros_until(world, lambda count=count: len(world.trajectories) > count + 20 and world.speed > 0.02)
