@@ -258,7 +258,8 @@ def write_bag(
 
 def test_a_bag_is_played_with_new_stamps_that_pairs_share(play: Callable, tmp_path: Path) -> None:
     player = play(bag=write_bag(tmp_path / "a.mcap", 10), speed=2.0)
-    player.spin_until(lambda: len(player.received["depth/image"]) >= 25)
+    topics = ("color/image", "depth/image", "color/camera_info")
+    player.spin_until(lambda: all(len(player.received[topic]) >= 25 for topic in topics))
     stamps = player.stamps("color/image")[:25]
     assert stamps == player.stamps("depth/image")[:25] == player.stamps("color/camera_info")[:25]
     assert all(later > earlier for earlier, later in itertools.pairwise(stamps))
