@@ -79,8 +79,10 @@ class Player:
     def spin_to_the_end(self) -> int:
         """Receive until the process has ended; return its exit code."""
         self.spin_until(lambda: self.process.poll() is not None)
-        for _ in range(20):
-            self._executor.spin_once(timeout_sec=0.01)
+        count = -1
+        while count < (count := sum(map(len, self.received.values()))):
+            for _ in range(20):
+                self._executor.spin_once(timeout_sec=0.01)
         return self.process.returncode
 
     def stamps(self, topic: str) -> list[int]:
