@@ -257,6 +257,7 @@ def test_object_pose_is_launched_with_masks_of_somebody(launch: Callable, camera
     observer.wait_for(lambda: observer.is_active("/robot/object_pose"), launched)
     observer.wait_for(lambda: len(results) > 2 and detections, launched)
     assert results[0].header.frame_id == detections[0].header.frame_id
+    observer.wait_for(lambda: observer.node.count_subscribers("/segmentation"), launched)
     assert observer.node.count_subscribers("/segmentation") == 1
     environment = launched.nodes()["object_pose"].environ()
     assert environment["FASTRTPS_DEFAULT_PROFILES_FILE"].endswith("fastdds_shared_memory.xml")

@@ -24,6 +24,7 @@ from trajectory_msgs.msg import JointTrajectory
 from pose_perception.datatypes import Skeleton
 from pose_perception.human.topology import COCO_17
 from pose_perception.imitation.robot import Robot, load_robot
+from pose_perception.imitation.supervisor import Reason
 from pose_perception.nodes.imitation import ImitationNode
 from pose_perception.nodes.simulated_robot import SimulatedRobotNode
 from pose_perception.ros import conversions
@@ -101,6 +102,7 @@ class World:
         self.diagnostics: list[DiagnosticArray] = []
         self.grippers: list[float] = []
         self.begun_s = 0.0
+        self._told_speed = 0.0
         if own_node:
             names = {name.replace("__", "."): value for name, value in values.items()}
             names = {"supervisor.ramp": RAMP_S, "use_sim_time": sim_time, **names}
@@ -147,7 +149,9 @@ class World:
     def call(self, service: str, value: bool | None = None) -> Any:
         """Call a service of the node and return the answer."""
         kind, request = (Trigger, Trigger.Request()) if value is None else (SetBool, SetBool.Request(data=value))
-        client = self._services.setdefault(service, self._node.create_client(kind, f"/imitation/{service}"))
+        if service not in self._services:
+            self._services[service] = self._node.create_client(kind, f"/imitation/{service}")
+        client = self._services[service]
         assert self.ros.spin_until(client.service_is_ready, 20)
         future = client.call_async(request)
         assert self.ros.spin_until(future.done)
@@ -161,12 +165,16 @@ class World:
         return answers[-1].message
 
     def enable(self) -> None:
-        """Press the switch anew, and enable as soon as the node has heard of everything."""
+        """Enable as soon as the node has heard of everything; press the switch anew where that is asked for."""
         assert self.ros.spin_until(lambda: self._deadman.get_subscription_count() > 0, 20)
+        self.is_pressed = True
 
         def try_it() -> bool:
-            self.press_anew()
-            return self.call("enable", True).success
+            answer = self.call("enable", True)
+            # And not with every try: a release that the node hears of after it has begun would hold the robot.
+            if answer.message == Reason.DEADMAN_NEVER_RELEASED.value:
+                self.press_anew()
+            return answer.success
 
         assert self.ros.spin_until(try_it, 5.0), self.call("enable", True).message
 
@@ -197,8 +205,10 @@ class World:
         return condition()
 
     def wait_for_rest(self) -> None:
-        """Wait until the robot stands, as it must soon, and check that the last trajectory ends so."""
+        """Wait until the robot stands, as it must soon, and says so, and check that the last trajectory ends so."""
         assert self.within(0.6, lambda: self.speed < 1e-3), self.speed
+        # What it said before was on its way, and to the node it moves until it says otherwise.
+        assert self.ros.spin_until(lambda: self._told_speed < 1e-3), self._told_speed
         if self.trajectories:
             assert not np.any(self.trajectories[-1].points[-1].velocities)
 
@@ -257,6 +267,7 @@ class World:
         self._clock.publish(ClockMessage(clock=conversions.header_message(self.now_ns(), "").stamp))
 
     def _on_joints(self, message: JointState) -> None:
+        self._told_speed = float(np.abs(message.velocity[: len(self.robot.joints)]).max())
         felt = self.feel(message)
         if felt is not None:
             self._felt.publish(felt)

@@ -66,10 +66,14 @@ class Demo:
         """Return the measures that it wrote."""
         return json.loads((self.out / "summary.json").read_text())
 
-    def children(self) -> list[int]:
-        """Return the ids of the processes that it started."""
+    def children(self, count: int) -> list[int]:
+        """Wait until it has started so many processes, and return the ids of all."""
         task = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        return [int(word) for word in task.read_text().split()]
+        end = time.monotonic() + _START_S
+        while len(found := task.read_text().split()) < count:
+            assert time.monotonic() < end, self.printed
+            time.sleep(0.1)
+        return [int(word) for word in found]
 
 
 @pytest.fixture
@@ -213,7 +217,7 @@ def test_a_camera_that_runs_already_is_used(demo: Callable) -> None:
 def test_an_interrupt_ends_everything_and_still_gives_the_table(demo: Callable) -> None:
     run = demo()
     run.wait_for_files("log/human_pose.log")
-    children = run.children()
+    children = run.children(2)
     assert len(children) == 2
     run.process.send_signal(signal.SIGINT)
     run.finish()

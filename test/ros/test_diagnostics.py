@@ -8,6 +8,7 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.node import Node
 
+from pose_perception.ros.conversions import stamp_ns
 from pose_perception.ros.counters import Counters
 from pose_perception.ros.diagnostics import Diagnostics
 from pose_perception.ros.topics import TopicMonitor
@@ -28,16 +29,16 @@ class Patient:
         for topic, required in (("/color", True), ("/depth", True), ("/extra", False)):
             self.monitor.expect(topic, required)
         self.diagnostics = Diagnostics(node, self.counters, self.monitor, "cpu")
-        self.received: list[DiagnosticStatus] = []
-        node.create_subscription(
-            DiagnosticArray, "/diagnostics", lambda array: self.received.append(array.status[0]), 10
-        )
+        self.received: list[DiagnosticArray] = []
+        node.create_subscription(DiagnosticArray, "/diagnostics", self.received.append, 10)
+        self._clock = node.get_clock()
 
     def next_status(self) -> tuple[DiagnosticStatus, dict[str, str]]:
-        """Wait for the next message; returns the status and its values."""
-        count = len(self.received)
-        assert self._ros.spin_until(lambda: len(self.received) > count)
-        return self.received[-1], {pair.key: pair.value for pair in self.received[-1].values}
+        """Wait for a message that is made from now on; returns the status and its values."""
+        now_ns = self._clock.now().nanoseconds
+        assert self._ros.spin_until(lambda: self.received and stamp_ns(self.received[-1].header) > now_ns)
+        status = self.received[-1].status[0]
+        return status, {pair.key: pair.value for pair in status.values}
 
     def feed(self, *topics: str) -> None:
         """Pretend that messages came."""

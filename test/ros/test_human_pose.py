@@ -75,9 +75,8 @@ class Watched:
         self._ros = ros
         watcher = ros.add(Node("watcher"))
         watcher.create_subscription(SkeletonArray, "/human_pose/skeletons", self.arrays.append, 10)
-        watcher.create_subscription(
-            DiagnosticArray, "/diagnostics", lambda array: self.statuses.append(array.status[0]), 10
-        )
+        watcher.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
+        self._diagnosed_ns = 0
         if start:
             self.node.start()
 
@@ -88,15 +87,29 @@ class Watched:
         return self.arrays[-1]
 
     def next_status(self) -> DiagnosticStatus:
-        """Wait for the next diagnosis."""
-        count = len(self.statuses)
-        assert self._ros.spin_until(lambda: len(self.statuses) > count)
+        """Wait for a diagnosis that is made from now on."""
+        now_ns = self.node.get_clock().now().nanoseconds
+        assert self._ros.spin_until(lambda: self._diagnosed_ns > now_ns)
         return self.statuses[-1]
 
     def counts(self) -> dict[str, int]:
         """What the next diagnosis counts."""
         values = {pair.key: pair.value for pair in self.next_status().values}
         return {key.removeprefix("count: "): int(value) for key, value in values.items() if key.startswith("count: ")}
+
+    def wait_for_count(self, reason: str, count: int) -> None:
+        """Wait until the thread that works on images has counted something so often."""
+        counts = self.node._perception.counters.counts
+        assert self._ros.spin_until(lambda: counts().get(reason, 0) >= count), counts()
+
+    def finish(self, camera: Camera) -> None:
+        """Wait for what comes after the last result: images are worked on one after the other, unusable ones too."""
+        camera.send(color=np.zeros((60, 80, 3), np.uint8))
+        self.wait_for_count("sizes do not match", 1)
+
+    def _on_diagnostics(self, array: DiagnosticArray) -> None:
+        self._diagnosed_ns = stamp_ns(array.header)
+        self.statuses.append(array.status[0])
 
 
 def test_simulated_people_get_metric_skeletons(ros: Ros, camera: Camera, people: SimulatedSequence) -> None:
@@ -190,9 +203,9 @@ def test_bad_input_is_counted_and_the_next_image_works(
     watched = Watched(ros)
     camera.wait_for_subscriber()
     watched.answers(camera)
-    for _ in range(3):
+    for count in (1, 2, 3):
         camera.send(**bad)
-        ros.spin_for(0.05)
+        watched.wait_for_count(reason, count)
     assert watched.counts()[reason] == 3
     assert len(watched.arrays) == 1
     watched.answers(camera)
@@ -203,6 +216,7 @@ def test_half_written_image_is_counted_and_the_next_image_works(ros: Ros, camera
     watched = Watched(ros, input__compressed=True)
     camera.wait_for_subscriber("compressed", "depth", "color_info")
     camera.send(color=None, compressed=CompressedImage(format="jpeg", data=JPEG[: len(JPEG) // 2]))
+    watched.wait_for_count("colour image unusable", 1)
     assert watched.counts()["colour image unusable"] == 1
     watched.answers(camera, color=None, compressed=CompressedImage(format="jpeg", data=JPEG))
 
@@ -226,6 +240,8 @@ def test_camera_may_pause_and_return(ros: Ros, camera: Camera) -> None:
     camera.wait_for_subscriber()
     watched.answers(camera)
     assert ros.spin_until(lambda: watched.statuses and watched.statuses[-1].level == DiagnosticStatus.STALE)
+    # Either of the two may be the first.
+    assert ros.spin_until(lambda: "/depth/image" in watched.statuses[-1].message)
     assert "/color/image" in watched.statuses[-1].message
     ros.spin_for(2.0)
     watched.answers(camera)
@@ -236,6 +252,8 @@ def test_topic_that_never_comes_is_named(ros: Ros, camera: Camera) -> None:
     watched = Watched(ros)
     camera.wait_for_subscriber()
     camera.send(depth=None)
+    monitor = watched.node._perception._subscriber._monitor
+    assert ros.spin_until(lambda: "/color/image" not in monitor.missing())
     status = watched.next_status()
     assert status.level == DiagnosticStatus.ERROR
     assert "/depth/image" in status.message
@@ -262,6 +280,7 @@ def test_overlay_and_markers_only_while_somebody_listens(ros: Ros, camera: Camer
     camera.intrinsics = people.camera
     camera.wait_for_subscriber()
     watched.answers(camera, color=people.color[0], depth=people.depth_mm[0])
+    watched.finish(camera)
     listener = ros.add(Node("rviz"))
     pictures: list[Image] = []
     markers: list[MarkerArray] = []

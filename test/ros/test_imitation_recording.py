@@ -75,6 +75,7 @@ def test_recorded_session_becomes_a_table_and_a_dataset_with_the_same_rows(ros: 
     assert ros.spin_until(lambda: len(world.trajectories) > count + 200, 60.0)
     assert world.call("enable", False).success
     world.wait_for(ImitationStatus.DISABLED, 1.0)
+    world.wait_for_rest()
     ros.spin_for(0.2)
     answer = world.call("record", False)
     assert answer.success, answer.message

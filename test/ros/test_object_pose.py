@@ -93,9 +93,8 @@ class Watched:
         self._ros = ros
         self.watcher = ros.add(Node("watcher"))
         self.watcher.create_subscription(ObjectPoseArray, "/object_pose/objects", self.arrays.append, 10)
-        self.watcher.create_subscription(
-            DiagnosticArray, "/diagnostics", lambda array: self.statuses.append(array.status[0]), 10
-        )
+        self.watcher.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
+        self._diagnosed_ns = 0
         self.masks = self.watcher.create_publisher(Image, "/object_pose/masks", 10)
         if start:
             self.node.start()
@@ -109,7 +108,12 @@ class Watched:
         self.masks.publish(
             Image(header=header, height=height, width=width, encoding="mono8", step=width, data=labels.tobytes())
         )
-        self._ros.spin_for(0.2)  # so that it is there before the image
+        self.wait_for_regions(stamp)
+
+    def wait_for_regions(self, stamp: int) -> None:
+        """Wait until the node has heard of the regions of one moment, which must be there before its image."""
+        waiting = self.node._regions._waiting
+        assert self._ros.spin_until(lambda: waiting and waiting[-1][0] == stamp)
 
     def answers(self, camera: Camera, frame: RgbdFrame, stamp: int | None = None, **changes: Any) -> ObjectPoseArray:
         """Send one moment and return what the node publishes about it."""
@@ -120,10 +124,24 @@ class Watched:
         return self.arrays[-1]
 
     def next_values(self) -> dict[str, str]:
-        """What the next diagnosis holds."""
-        count = len(self.statuses)
-        assert self._ros.spin_until(lambda: len(self.statuses) > count)
+        """What a diagnosis holds that is made from now on."""
+        now_ns = self.node.get_clock().now().nanoseconds
+        assert self._ros.spin_until(lambda: self._diagnosed_ns > now_ns)
         return {pair.key: pair.value for pair in self.statuses[-1].values}
+
+    def wait_for_count(self, reason: str) -> None:
+        """Wait until the thread that works on images has counted something."""
+        counts = self.node._perception.counters.counts
+        assert self._ros.spin_until(lambda: reason in counts()), counts()
+
+    def finish(self, camera: Camera, stamp: int) -> None:
+        """Wait for what comes after the last result: images are worked on one after the other, unusable ones too."""
+        camera.send(stamp, color=np.zeros((60, 80, 3), np.uint8))
+        self.wait_for_count("sizes do not match")
+
+    def _on_diagnostics(self, array: DiagnosticArray) -> None:
+        self._diagnosed_ns = stamp_ns(array.header)
+        self.statuses.append(array.status[0])
 
 
 def test_a_mug_that_a_mask_points_at_is_found_and_followed(ros: Ros, camera: Camera, mug: Mug) -> None:
@@ -204,18 +222,18 @@ def test_bad_input_is_counted_and_the_next_image_works(ros: Ros, camera: Camera,
     camera.wait_for_subscriber()
     frame, (mask, _) = mug.frame(0), mug.label(0)
     watched.answers(camera, frame)
-    for bad in (
-        {"color": Image(height=480, width=640, encoding="yuv422", step=1280), "depth": frame.depth},
-        {"color": frame.color, "depth": np.zeros((480, 640), np.uint16)},
+    for name, bad in (
+        ("colour", {"color": Image(height=480, width=640, encoding="yuv422", step=1280), "depth": frame.depth}),
+        ("depth", {"color": frame.color, "depth": np.zeros((480, 640), np.uint16)}),
     ):
         camera.send(**bad)
-        ros.spin_for(0.2)
+        watched.wait_for_count(f"{name} image unusable")
     publisher = watched.watcher.create_publisher(Image, "/object_pose/masks", 10)
     assert ros.spin_until(publisher.get_subscription_count)
     stamp = camera.now_ns()
     header = header_message(stamp, "camera")
     publisher.publish(Image(header=header, height=480, width=640, encoding="rgb8", step=1920))
-    ros.spin_for(0.2)
+    watched.wait_for_regions(stamp)
     assert watched.answers(camera, frame, stamp).objects == []
     watched.point(mask, stamp - 2_000_000_000)  # two seconds old
     assert watched.answers(camera, frame, stamp + 1_000_000).objects == []
@@ -232,6 +250,7 @@ def test_overlay_and_markers_only_while_somebody_listens(ros: Ros, camera: Camer
     stamp, frame = camera.now_ns(), mug.frame(0)
     watched.point(mug.label(0)[0], stamp)
     watched.answers(camera, frame, stamp)
+    watched.finish(camera, stamp + 25_000_000)
     pictures: list[Image] = []
     markers: list[MarkerArray] = []
     watched.watcher.create_subscription(Image, "/object_pose/overlay", pictures.append, 10)
@@ -288,7 +307,7 @@ def test_detections_of_vision_msgs_point_at_objects(ros: Ros, camera: Camera, mu
     hypothesis = vision.ObjectHypothesis(class_id="mug", score=0.8)
     detection.results = [vision.ObjectHypothesisWithPose(hypothesis=hypothesis)]
     publisher.publish(vision.Detection2DArray(header=header_message(stamp, "camera"), detections=[detection]))
-    ros.spin_for(0.2)
+    watched.wait_for_regions(stamp)
     assert [found.model for found in watched.answers(camera, mug.frame(0), stamp).objects] == ["cup"]
 
 

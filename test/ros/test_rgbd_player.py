@@ -79,8 +79,10 @@ class Player:
     def spin_to_the_end(self) -> int:
         """Receive until the process has ended; return its exit code."""
         self.spin_until(lambda: self.process.poll() is not None)
-        for _ in range(20):
-            self._executor.spin_once(timeout_sec=0.01)
+        count = -1
+        while count < (count := sum(map(len, self.received.values()))):
+            for _ in range(20):
+                self._executor.spin_once(timeout_sec=0.01)
         return self.process.returncode
 
     def stamps(self, topic: str) -> list[int]:
@@ -258,7 +260,8 @@ def write_bag(
 
 def test_a_bag_is_played_with_new_stamps_that_pairs_share(play: Callable, tmp_path: Path) -> None:
     player = play(bag=write_bag(tmp_path / "a.mcap", 10), speed=2.0)
-    player.spin_until(lambda: len(player.received["depth/image"]) >= 25)
+    topics = ("color/image", "depth/image", "color/camera_info")
+    player.spin_until(lambda: all(len(player.received[topic]) >= 25 for topic in topics))
     stamps = player.stamps("color/image")[:25]
     assert stamps == player.stamps("depth/image")[:25] == player.stamps("color/camera_info")[:25]
     assert all(later > earlier for earlier, later in itertools.pairwise(stamps))

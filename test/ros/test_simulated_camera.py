@@ -61,6 +61,10 @@ def test_no_image_is_lost_and_each_has_its_truth(
     truths: list[SkeletonArray] = []
     RgbdSubscriber(node, RgbdConfig(), counters, TopicMonitor(), images.append)
     node.create_subscription(SkeletonArray, "/simulated_camera/ground_truth", truths.append, 10)
+    # Discovery may connect one topic later than another.
+    assert ros.spin_until(lambda: images and truths, timeout_s=60)
+    images.clear()
+    truths.clear()
     # More than two passes, so that the loop is in it.
     count = 2 * len(sequence) + 5
     assert ros.spin_until(lambda: len(images) >= count and len(truths) >= count, timeout_s=60)
