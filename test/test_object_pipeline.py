@@ -20,6 +20,7 @@ from pose_perception.objects.datatypes import ObjectPose, ObjectRegion
 from pose_perception.objects.model import ObjectModel, make_model
 from pose_perception.objects.pipeline import ObjectPipeline, ObjectPipelineConfig
 from pose_perception.objects.raycasting import RaycastingRenderer
+from pose_perception.objects.tracking import ObjectTrackingConfig
 
 CAMERA = CameraIntrinsics(SIZE[1], SIZE[0], *INTRINSICS)
 WALL = Observation(np.full((*SIZE, 3), 90, np.uint8), np.ones(SIZE, np.float32), INTRINSICS)
@@ -169,6 +170,17 @@ def test_object_that_is_not_there_is_not_claimed(network: Network, ball: ObjectM
     pipeline = ObjectPipeline([ball], ObjectPipelineConfig(device="cpu"), network)
     assert pipeline.process(_frame(left), [_region(left, "ball")]) == []
     assert pipeline.process(_frame(left, 0.1)) == []
+
+
+def test_noise_of_a_wall_is_no_object(network: Network, ball: ObjectModel) -> None:
+    # A third of the wall is farther from it than a plane may be wrong, in one corner.
+    slab = make_model(trimesh.creation.box((0.2, 0.09, 0.09)), "slab")
+    depth = np.full(SIZE, 0.75, np.float32)
+    noise = np.random.default_rng(0).normal(0, 0.006, (160, 260)).astype(np.float32)
+    depth[:160, 380:] += noise
+    wall = Observation(np.full((*SIZE, 3), (20, 60, 70), np.uint8), depth, INTRINSICS)
+    config = ObjectPipelineConfig(device="cpu", searches=0, tracking=ObjectTrackingConfig(found=0.0))
+    assert ObjectPipeline([slab, ball], config, network).process(_frame(wall)) == []
 
 
 def test_small_thing_far_away_is_found_without_a_mask(network: Network) -> None:

@@ -195,6 +195,18 @@ def test_what_goes_on_beyond_the_outline_is_told_where_planes_are_known(renderer
     )
 
 
+def test_what_of_it_lies_on_a_plane_that_was_taken_away_is_told(renderer: RaycastingRenderer) -> None:
+    facing = np.eye(4)
+    facing[:3, 3] = [0.0, 0.0, 0.6]
+    seen = photograph(renderer, facing)
+    there = seen.depth < 0.9
+    left = there & (np.arange(SIZE[1]) < INTRINSICS[2])
+    for free, share in ((there, 1.0), (left, 0.5), (np.zeros_like(there), 0.0)):
+        standing = seen.with_standing(np.where(free, seen.depth, np.float32(0)))
+        assert _verify(renderer, [facing], standing).standing[0] == pytest.approx(share, abs=0.04)
+    assert _verify(renderer, [facing], seen).standing[0] == 1
+
+
 def test_what_lies_outside_of_the_mask_speaks_against_a_hypothesis_at_a_glance(renderer: RaycastingRenderer) -> None:
     # Everything lies at the depth of the face of a plate, whose mask is small.
     edges = np.linspace(-0.06, 0.06, 12)

@@ -184,9 +184,9 @@ class Registration:
         judged = compare(self._network, searched.renderer, poses, model.center, model.radius, seen)
         return merit_of(judged.rank, judged.accept, self._verify(searched, poses, seen, None, _FINE_PX, color=True))
 
-    def continued(self, searched: SearchedModel, seen: Observation, poses: FloatArray) -> FloatArray:
-        """Return how much goes on beyond the outlines of N hypotheses, shape (N,); see `verification.Evidence`."""
-        return self._verify(searched, poses, seen, None, _COARSE_PX, color=False).continued
+    def evidence(self, searched: SearchedModel, seen: Observation, poses: FloatArray) -> Evidence:
+        """Return what speaks for and against N hypotheses, without colours."""
+        return self._verify(searched, poses, seen, None, _COARSE_PX, color=False)
 
     def _weigh(
         self, searched: SearchedModel, seen: Observation, aligned: Alignment, mask: Observation | None

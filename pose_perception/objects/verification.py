@@ -42,6 +42,8 @@ class Evidence(NamedTuple):
         continued: Share of what surrounds the outline where something that lies on no large plane was measured at the
             depth of the object's edge: it may be a part of a larger thing. `USUALLY_CONTINUED` when nobody has looked
             for planes.
+        standing: Share of what was measured where it should be that lies on no large plane; 1 when nobody has looked
+            for planes.
         color: Correlation of rendered and seen colours on inliers, -1 to 1; 0 when they say nothing.
         radius_px: Radius of the object in the image, px.
     """
@@ -53,6 +55,7 @@ class Evidence(NamedTuple):
     uncovered: FloatArray
     covered: FloatArray
     continued: FloatArray
+    standing: FloatArray
     color: FloatArray
     radius_px: FloatArray
 
@@ -117,9 +120,11 @@ def verify(
         uncovered = (inside & ~shown).sum((1, 2)) / np.maximum(inside.sum((1, 2)), 1)
         visible = shown & ~hidden
         covered = (visible & inside).sum((1, 2)) / np.maximum(visible.sum((1, 2)), 1)
-    continued = np.full(len(poses), USUALLY_CONTINUED)
+    continued, stands = np.full(len(poses), USUALLY_CONTINUED), np.ones(len(poses))
     if seen.standing is not None:
-        continued = _continued(made.depth, seen.standing_crops(crop, size), tolerance)
+        standing = seen.standing_crops(crop, size)
+        continued = _continued(made.depth, standing, tolerance)
+        stands = (inlier & (standing > 0)).sum((1, 2)) / np.maximum(inlier.sum((1, 2)), 1)
     agreement = _correlation(made.color, seen.color_crops(crop, size), inlier) if color else np.zeros(len(poses))
     radius_px = radius * seen.intrinsics[0] / middles(poses, center)[:, 2]
     return Evidence(
@@ -130,6 +135,7 @@ def verify(
         uncovered,
         covered,
         continued,
+        stands,
         agreement,
         radius_px,
     )
