@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from pose_perception.datatypes import FloatArray
@@ -28,6 +30,7 @@ def explore(
     palette: Palette,
     scene: Scene,
     seen: Observation,
+    known: Sequence[FloatArray] = (),
     more: int = 0,
 ) -> list[Candidates]:
     """Return the candidates at the best places, one entry a place.
@@ -38,12 +41,13 @@ def explore(
         palette: Its colours.
         scene: Where things stand out.
         seen: The image, of which is known what lies on no plane.
+        known: Poses of objects of this model that need not be found, shape (4, 4) each.
         more: How many to look for besides one.
     """
     model, config = searched.model, registration.config
     assert seen.standing is not None
     proposals: list[tuple[Rough, float]] = []
-    for place in scene.places(palette, model, more):
+    for place in scene.places(palette, model, known, more):
         points = points_around(seen.standing, seen.intrinsics, place.middle, REACH * model.radius)
         rough = registration.propose(searched, seen, points, None)
         if rough is not None:

@@ -33,8 +33,6 @@ from pose_perception.objects.segmentation import Scene, SegmentationConfig
 
 # An object that is known goes to another pose where it is when that is so much likelier: a logarithm.
 _LIKELIER = math.log(3.0)
-EXPLAINS = 0.7
-"""Where an object of such a score is, no other one is looked for."""
 
 
 @dataclass(frozen=True)
@@ -129,42 +127,24 @@ class ObjectFinder:
         return found
 
     def anywhere(
-        self, wanted: Mapping[str, int], known: Sequence[tuple[str, FloatArray]], frame: RgbdFrame, seen: Observation
+        self, wanted: Mapping[str, Sequence[FloatArray]], instances: int, frame: RgbdFrame, seen: Observation
     ) -> list[Found]:
         """Return models at the likeliest places of the whole image.
 
-        What lies on objects that are known, and then on those that are found, is not searched for others.
-
         Args:
-            wanted: How many objects to look for, by the name of their model.
-            known: Names and poses, shape (4, 4), of objects that are there.
+            wanted: What to look for by name, with the poses of the objects of each model that are known already.
+            instances: How many objects there may be of each.
             frame: The frame.
             seen: The same as it is searched.
         """
-        scene = Scene(frame, self._segmentation, self._largest)
-        for name, pose in known:
-            scene = scene.without(self.searched[name].field, pose)
+        scene, seen = self._scene(frame, seen)
         found: list[Found] = []
-        for name in self._easiest_first(wanted, scene):
-            searched = self.searched[name]
-            standing = seen.with_standing(scene.standing(seen.depth))
-            every = explore(self._registration, searched, self._palettes[name], scene, standing, wanted[name] - 1)
-            judged = [_judge(searched, candidates) for candidates in every]
-            for one in sorted(judged, key=lambda one: -one.score)[: wanted[name]]:
-                if one.score >= EXPLAINS:
-                    scene = scene.without(searched.field, one.pose)
-            found += judged
+        for name, known in wanted.items():
+            more = max(0, instances - len(known) - 1)
+            searched, palette = self.searched[name], self._palettes[name]
+            every = explore(self._registration, searched, palette, scene, seen, known, more)
+            found += [_judge(searched, candidates) for candidates in every]
         return found
-
-    def _easiest_first(self, wanted: Mapping[str, int], scene: Scene) -> list[str]:
-        """Return names by how likely the first place of each is one, so that the surest explain the most."""
-        if len(wanted) < 2:
-            return list(wanted)
-        worth = {}
-        for name in wanted:
-            places = scene.places(self._palettes[name], self.searched[name].model)
-            worth[name] = places[0].worth if places else 0.0
-        return sorted(worth, key=lambda name: -worth[name])
 
     def near(self, name: str, pose: FloatArray, doubt: Doubt, seen: Observation) -> Found | None:
         """Refine a pose that is nearly right, of which a search left a doubt; None when nothing is measured there."""
@@ -180,14 +160,17 @@ class ObjectFinder:
     def again(self, name: str, pose: FloatArray, frame: RgbdFrame, seen: Observation) -> Reconsidered | None:
         """Search once more where an object is known to be; None when too little is measured there."""
         searched = self.searched[name]
-        scene = Scene(frame, self._segmentation, self._largest)
-        seen = seen.with_standing(scene.standing(seen.depth))
+        _, seen = self._scene(frame, seen)
         candidates = search_at(self._registration, searched, seen, middles(pose[None], searched.model.center)[0])
         if candidates is None:
             return None
         one = _judge(searched, candidates)
         now, other = self._registration.merits(searched, seen, np.stack([pose, one.pose]))
         return Reconsidered(one if other - now > _LIKELIER else None, doubt_of(candidates, searched.model, pose))
+
+    def _scene(self, frame: RgbdFrame, seen: Observation) -> tuple[Scene, Observation]:
+        scene = Scene(frame, self._segmentation, self._largest)
+        return scene, seen.with_standing(scene.standing(seen.depth))
 
 
 def _judge(searched: SearchedModel, candidates: Candidates, doubt: Doubt | None = None) -> Found:

@@ -14,7 +14,7 @@ from pose_perception.errors import ConfigurationError, InvalidInputError
 from pose_perception.networks.runtime import Network, load_network
 from pose_perception.objects.crops import Observation
 from pose_perception.objects.datatypes import ObjectPose, ObjectRegion
-from pose_perception.objects.finding import EXPLAINS, Found, ObjectFinder
+from pose_perception.objects.finding import Found, ObjectFinder
 from pose_perception.objects.model import ObjectModel
 from pose_perception.objects.overlap import overlap
 from pose_perception.objects.registration import RegistrationConfig
@@ -115,7 +115,8 @@ class ObjectPipeline:
             found = self._finder.in_regions(regions, self._unsure(), seen)
         else:
             wanted = self._missing(frame.stamp_ns)
-            found = self._finder.anywhere(wanted, self._explained(), frame, seen) if wanted else []
+            known = {name: [t.pose for t in self._sure() if t.model.name == name] for name in wanted}
+            found = self._finder.anywhere(known, self.config.instances, frame, seen) if wanted else []
         if not found:
             self._settle(frame, seen)
         poses = lost + self._take(found, frame, seen)
@@ -142,20 +143,17 @@ class ObjectPipeline:
             if any(self._overlap(track.model, track.pose, other, seen) for other in tracked[:i]):
                 track.state = TrackingState.LOST
 
-    def _explained(self) -> list[tuple[str, FloatArray]]:
-        """Return names and poses of objects that are surely where they are."""
-        seen = (track for track in self._tracks if track.state is TrackingState.TRACKED)
-        return [(track.model.name, track.pose) for track in seen if track.score >= EXPLAINS]
-
-    def _unsure(self) -> dict[str, int]:
-        """Return the models of which not all instances are seen beyond doubt, and of how many that is so."""
+    def _sure(self) -> list[ObjectTrack]:
         below = self.config.tracking.searched_below
-        sure = [t.model.name for t in self._tracks if t.state is TrackingState.TRACKED and t.score >= below]
-        missing = {name: self.config.instances - sure.count(name) for name in self._finder.searched}
-        return {name: count for name, count in missing.items() if count > 0}
+        return [track for track in self._tracks if track.state is TrackingState.TRACKED and track.score >= below]
 
-    def _missing(self, stamp_ns: int) -> dict[str, int]:
-        """Return what to search for in this frame, as `_unsure`: what was just lost first, then others in turns."""
+    def _unsure(self) -> list[str]:
+        """Return the models of which not all instances are seen beyond doubt."""
+        sure = [track.model.name for track in self._sure()]
+        return [name for name in self._finder.searched if sure.count(name) < self.config.instances]
+
+    def _missing(self, stamp_ns: int) -> list[str]:
+        """Return the models to search for in this frame: those that were just lost first, then others in turns."""
         names = self._unsure()
         hidden = {t.model.name for t in self._tracks if t.state is not TrackingState.TRACKED}
         hidden |= {name for name, lost_ns in self._lost_ns.items() if stamp_ns - lost_ns < _SOUGHT_S * 1e9}
@@ -168,7 +166,7 @@ class ObjectPipeline:
         due.sort(key=lambda name: (name not in hidden, self._tried_ns.get(name, -1)))
         chosen = due[: self.config.searches or len(due)]
         self._tried_ns.update(dict.fromkeys(chosen, stamp_ns))
-        return {name: names[name] for name in chosen}
+        return chosen
 
     def _settle(self, frame: RgbdFrame, seen: Observation) -> None:
         """Search again for one object where it is, if a search has left open how it is turned."""

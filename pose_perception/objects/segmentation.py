@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -14,7 +14,6 @@ import numpy.typing as npt
 
 from pose_perception.config import Config, option
 from pose_perception.datatypes import FloatArray, RgbdFrame
-from pose_perception.objects.alignment import SurfaceField
 from pose_perception.objects.model import ObjectModel
 from pose_perception.objects.palette import Palette, color_bins, one_hot
 
@@ -175,27 +174,15 @@ class Scene:
         total[1:, 1:] = bins.cumsum(0).cumsum(1)
         return total
 
-    def without(self, field: SurfaceField, camera_from_object: FloatArray) -> Scene:
-        """Return the scene without what lies on the surface of an object at a pose, shape (4, 4)."""
-        scene = copy.copy(self)
-        for name in ("_samples", "_surroundings", "_histograms"):
-            scene.__dict__.pop(name, None)
-        scene.free = self.free.copy()
-        cloud = self.points[self.free]
-        offset = np.float32((cloud - camera_from_object[:3, 3]) @ camera_from_object[:3, :3] - field.center)
-        near = np.flatnonzero(np.linalg.norm(offset, axis=1) < field.radius + _NOISE_M)
-        gap = np.linalg.norm(offset[near] - field.lookup(offset[near])[0], axis=1)
-        rest = np.ones(len(cloud), np.bool_)
-        rest[near[gap < _NOISE_M + field.spacing]] = False
-        scene.free[self.free] = rest
-        return scene
-
-    def places(self, palette: Palette, model: ObjectModel, more: int = 0) -> list[Place]:
+    def places(
+        self, palette: Palette, model: ObjectModel, known: Sequence[FloatArray] = (), more: int = 0
+    ) -> list[Place]:
         """Return where a model may be, the likeliest first.
 
         Args:
             palette: Colours of the model.
             model: What to look for.
+            known: camera_from_object of objects of this model that are known, shape (4, 4) each; others are looked for.
             more: How many objects of this model to look for besides one.
         """
         radius = model.radius
@@ -212,6 +199,8 @@ class Scene:
         worth = (_COLORLESS + (1 - _COLORLESS) * alike) * self._detached(radius, model.silhouette_m2)
         found: list[Place] = []
         left_over = np.ones(len(cloud), np.bool_)
+        for pose in known:
+            left_over &= ~_inside(cloud, pose, model)
         most = self._config.places + _PLACES_EACH * more
         while left_over.any() and len(found) < most:
             i = int(np.argmax(np.where(left_over, worth, -1)))
@@ -252,6 +241,12 @@ class Place(NamedTuple):
 
     middle: FloatArray
     worth: float
+
+
+def _inside(cloud: FloatArray, pose: FloatArray, model: ObjectModel) -> npt.NDArray[np.bool_]:
+    """Return which points, shape (P, 3), lie within the bounding box of a model at a pose, or nearly, shape (P,)."""
+    offset = (cloud - pose[:3, 3]) @ pose[:3, :3] - model.center
+    return (np.abs(offset) < model.size / 2 + _NOISE_M).all(axis=1)
 
 
 def _clip(values: FloatArray, most: int) -> npt.NDArray[np.intp]:
