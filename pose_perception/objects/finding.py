@@ -92,7 +92,7 @@ class ObjectFinder:
         """Prepare everything once, so that the first images take no longer than the others."""
         self._registration.warm_up()
         for searched in self.searched.values():
-            _ = searched.orientations, searched.pairs
+            _ = searched.orientations, searched.pairs, searched.model.silhouette_m2
 
     def check(self, regions: Sequence[ObjectRegion], depth: npt.NDArray[np.float32]) -> None:
         """Check regions.

@@ -133,9 +133,10 @@ def load_model(
         raise InvalidInputError(f"there is no mesh {path}")
     try:
         mesh = trimesh.load(path, force="mesh", process=False)
+        unit = 1.0 if mesh.units is None else float(trimesh.units.unit_conversion(mesh.units, "meters"))
     except Exception as error:  # readers of foreign formats raise anything
         raise InvalidInputError(f"{path} cannot be read as a mesh: {error}") from error
-    return make_model(mesh, name or _name_of(path), scale * _unit_of(mesh), symmetries)
+    return make_model(mesh, name or _name_of(path), scale * unit, symmetries)
 
 
 def make_model(
@@ -232,13 +233,6 @@ def _volume(surface: Surface) -> float:
     corners = surface.vertices[surface.faces].astype(np.float64)
     corners -= corners.reshape(-1, 3).mean(0)
     return float(np.einsum("fi,fi->f", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])).sum() / 6)
-
-
-def _unit_of(mesh: trimesh.Trimesh) -> float:
-    """Return the unit that a file says it has, metres; 1 where it says none."""
-    import trimesh
-
-    return 1.0 if mesh.units is None else float(trimesh.units.unit_conversion(mesh.units, "meters"))
 
 
 def _name_of(path: Path) -> str:
