@@ -49,12 +49,11 @@ class _Region(NamedTuple):
     depth: float | None
 
     @classmethod
-    def of(cls, box: CategoryBox) -> _Region:
-        """Return the region of a box that somebody gave one."""
-        assert box.region is not None
-        side = float((box.region[2:] - box.region[:2]).max())
+    def of(cls, region: FloatArray, box: CategoryBox) -> _Region:
+        """Return how a region, (x0, y0, x1, y1) with shape (4,), lies around the box that was found in it."""
+        side = float((region[2:] - region[:2]).max())
         depth = float(box.camera_from_object[2, 3]) if box.has_depth else None
-        return cls((_middle(box.region) - _middle(box.outline)) / side, side, depth)
+        return cls((_middle(region) - _middle(box.outline)) / side, side, depth)
 
     def around(self, box: CategoryBox, centers: FloatArray, camera: CameraIntrinsics) -> FloatArray:
         """Return the region, (x0, y0, x1, y1) with shape (4,), around a box that was moved.
@@ -116,17 +115,17 @@ class CategoryTracker:
         free, seen, found = list(self._tracks), [], []
         for box in sorted(boxes, key=lambda box: -box.score):
             track = _nearest(box, free, known)
+            region = None if box.region is None else _Region.of(box.region, box)
             if track is not None:
                 free.remove(track)
                 track.box = _turned_to(box, known[id(track)])
-            elif box.region is not None:
+                track.region = region or track.region
+            elif region is not None:
                 self._made += 1
                 name = f"{box.category}_{self._made}"
-                track = _Track(name, _turned_to(box, None), frame.stamp_ns, None, _Region.of(box))
+                track = _Track(name, _turned_to(box, None), frame.stamp_ns, None, region)
             else:
                 continue  # where an object was expected, the network sees one too far from it
-            if box.region is not None:
-                track.region = _Region.of(box)
             track.stamp_ns, track.fixed_from_camera = frame.stamp_ns, frame.fixed_from_camera
             seen.append(track)
             found.append(_pose(track, track.box, TrackingState.TRACKED))

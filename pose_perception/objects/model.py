@@ -76,10 +76,7 @@ class ObjectModel:
     @cached_property
     def is_sheet(self) -> bool:
         """Whether the surface encloses next to nothing: a card, a label, a sign."""
-        corners = self.surface.vertices[self.surface.faces].astype(np.float64)
-        cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-        area = np.linalg.norm(cross, axis=1).sum() / 2
-        return _volume(self.surface) < _SHEET * area * self.radius
+        return _volume(self.surface) < _SHEET * _area(self.surface) * self.radius
 
     @cached_property
     def silhouette_m2(self) -> float:
@@ -89,10 +86,7 @@ class ObjectModel:
         """
         from scipy.spatial import ConvexHull, QhullError
 
-        corners = self.surface.vertices[self.surface.faces].astype(np.float64)
-        cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-        area = float(np.linalg.norm(cross, axis=1).sum() / 2)
-        area *= 2 if self.is_sheet else 1  # the other side is no part of the mesh
+        area = _area(self.surface) * (2 if self.is_sheet else 1)  # the other side of a sheet is no part of the mesh
         with suppress(QhullError):  # a flat object has no hull
             area = min(area, float(ConvexHull(self.points).area))
         return area / 4
@@ -226,6 +220,14 @@ def _outward(surface: Surface) -> Surface:
         return None if corners is None else np.ascontiguousarray(corners[:, [0, 2, 1]])
 
     return replace(surface, faces=flipped(surface.faces), colors=flipped(surface.colors), uvs=flipped(surface.uvs))
+
+
+def _area(surface: Surface) -> float:
+    """Return the area of a surface, square metres."""
+    corners = surface.vertices[surface.faces].astype(np.float64)
+    return float(
+        np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1).sum() / 2
+    )
 
 
 def _volume(surface: Surface) -> float:
