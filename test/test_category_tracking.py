@@ -117,6 +117,17 @@ def test_an_object_is_expected_where_it_was_and_as_large() -> None:
     assert tracker.expected(frame_at(0.2, behind)) == []
 
 
+def test_a_region_that_is_given_anew_counts_from_then_on() -> None:
+    tracker = CategoryTracker(CategoryTrackingConfig())
+    box = seen(0.1)
+    tracker.update(frame_at(0.0), [box])
+    assert box.region is not None
+    wide = box.region + np.array([-20.0, -20.0, 20.0, 20.0])
+    tracker.update(frame_at(0.1), [box._replace(region=wide)])
+    now = tracker.expected(frame_at(0.2))[0].box
+    np.testing.assert_allclose(now[2:] - now[:2], 180.0)
+
+
 def test_what_is_only_expected_begins_no_new_object() -> None:
     tracker = CategoryTracker(CategoryTrackingConfig())
     tracker.update(frame_at(0.0), [seen(0.0)])

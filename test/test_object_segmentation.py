@@ -135,16 +135,17 @@ def test_where_an_object_is_known_another_is_not_looked_for() -> None:
     assert min(other) > 0.05
 
 
-def test_a_thin_thing_is_not_looked_for_on_large_ones_of_its_colour_first() -> None:
-    # A rod lies beside a large block, both grey like the rod's model.
-    rod = make_model(trimesh.creation.box((0.12, 0.015, 0.015)), "rod")
+def test_a_thin_thing_is_looked_for_where_it_lies_and_not_on_others_of_its_colour() -> None:
+    # A rod lies beside a plate that is as long as it, both grey like the rod's model.
+    rod = make_model(trimesh.creation.box((0.12, 0.012, 0.012)), "rod")
     camera = CameraIntrinsics(320, 240, 300.0, 300.0, 160.0, 120.0)
     depth, color = np.zeros((240, 320), np.float32), np.full((240, 320, 3), 150, np.uint8)
-    depth[60:180, 40:170] = 0.6
-    depth[100:108, 230:290] = 0.6
+    depth[90:140, 50:100] = 0.6
+    depth[100:106, 230:290] = 0.6
     scene = Scene(RgbdFrame(color, depth, camera), SegmentationConfig(plane_size=20.0), 0.3)
     first = scene.places(palette_of(rod), rod)[0]
     assert first.middle[0] == pytest.approx((260 - 160) / 300 * 0.6, abs=0.03)
+    assert first.worth > 0.9
 
 
 def test_what_stands_is_told_for_every_pixel() -> None:

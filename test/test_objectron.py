@@ -12,7 +12,7 @@ from pose_perception.errors import ConfigurationError, WeightsError
 from pose_perception.objects.datatypes import ObjectRegion
 from pose_perception.objects.objectron import CATEGORIES, ObjectronConfig, ObjectronFinder, place_box
 from pose_perception.objects.objectron_boxes import UnitBox
-from pose_perception.objects.objectron_detector import overlaps, suppress
+from pose_perception.objects.objectron_detector import Detection, overlaps, suppress
 from pose_perception.objects.objectron_scale import Scale
 from pose_perception.recording.bop import BopScene
 from pose_perception.recording.images import read_color
@@ -72,6 +72,19 @@ def test_a_mug_where_somebody_points_is_a_cup_of_its_place(
     assert 0.05 < found[0].size.max() < 0.15
     upright = found[0].camera_from_object[:3, 1]
     assert upright @ found[0].covariance[3:, 3:] @ upright > 3.0  # its turn means nothing
+
+
+def test_who_said_where_it_is_stays_known(
+    finder: ObjectronFinder, mug: tuple[RgbdFrame, np.ndarray, FloatArray]
+) -> None:
+    frame, mask, _ = mug
+    (told,) = finder.find(frame, [ObjectRegion(mask, "cup")])
+    rows, columns = np.nonzero(mask)
+    around = [columns.min() - 0.5, rows.min() - 0.5, columns.max() + 0.5, rows.max() + 0.5]
+    np.testing.assert_allclose(told.region, around)
+    (expected,) = finder.find(frame, [], [Detection("cup", 0.9, np.array(around))])
+    assert expected.region is None
+    assert expected.claim == 0.9
 
 
 def test_depth_that_is_missing_on_it_makes_it_uncertain(
