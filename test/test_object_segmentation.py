@@ -143,9 +143,12 @@ def test_a_thin_thing_is_looked_for_where_it_lies_and_not_on_others_of_its_colou
     depth[90:140, 50:100] = 0.6
     depth[100:106, 230:290] = 0.6
     scene = Scene(RgbdFrame(color, depth, camera), SegmentationConfig(plane_size=20.0), 0.3)
-    first = scene.places(palette_of(rod), rod)[0]
+    first, *others = scene.places(palette_of(rod), rod)
     assert first.middle[0] == pytest.approx((260 - 160) / 300 * 0.6, abs=0.03)
     assert first.worth > 0.9
+    on_plate = [place.worth for place in others if place.middle[0] < 0]
+    assert on_plate
+    assert max(on_plate) < 0.5
 
 
 def test_what_stands_is_told_for_every_pixel() -> None:
